@@ -1,0 +1,1 @@
+"""Who is who: people, services, sessions, API tokens, invitations."""

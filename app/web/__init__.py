@@ -1,0 +1,1 @@
+"""The edge: sessions, policies, CSRF, headers, errors, idempotency, htmx, languages, OpenAPI."""
