@@ -1,0 +1,1 @@
+"""Accounting: prices, the ledger of transfers, business days and their payouts."""

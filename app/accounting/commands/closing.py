@@ -1,0 +1,212 @@
+"""Closing a business day: every positive balance of its end is paid, once, and the day is frozen.
+
+Days are closed in order. A day can be closed when it has ended, no transaction that began in it
+still runs, and the accounting cursor has passed its events. From `closing` on, whatever still
+arrives for the day counts on the next one, marked late. Payouts are made in chunks, a transaction
+each; UNIQUE (business_day, account) lets a run that was cut off be finished by the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from sqlalchemy.orm import Session
+
+from app.accounting.commands.posting import ACCOUNTING
+from app.events import BusinessDayClosed, PayoutMade
+from app.kernel import clock, settings
+from app.kernel.actor import Actor
+from app.kernel.db import command, sql
+from app.kernel.errors import Conflict, Forbidden
+from app.outbox import emit, relay, wake_relay
+
+CHUNK = 10_000
+
+LOCK_DAY_GATE = sql("SELECT pg_advisory_xact_lock(1)")
+# The first day that is not closed: the one after the last closed, or the first there is.
+FIRST_UNCLOSED = sql("""
+SELECT coalesce(
+  (SELECT day + 1 FROM business_days WHERE status = 'closed' ORDER BY day DESC LIMIT 1),
+  (SELECT day FROM business_days ORDER BY day LIMIT 1))
+""")
+DAY = sql("SELECT status, paid_count, paid_total FROM business_days WHERE day = :day")
+OPEN_DAY = sql("""
+INSERT INTO business_days (day, during)
+VALUES (:day, tstzrange(CAST(:day AS date)::timestamp AT TIME ZONE :timezone,
+                        (CAST(:day AS date) + 1)::timestamp AT TIME ZONE :timezone))
+ON CONFLICT (day) DO NOTHING
+""")
+# Why a day cannot be closed yet: it goes on, a transaction of it still runs, or events of it wait.
+HINDRANCES = sql("""
+SELECT business_now() < upper(d.during) AS goes_on,
+       oldest_transaction_started_at() + (SELECT shift FROM business_clock) < upper(d.during)
+         AS still_running,
+       EXISTS (SELECT FROM outbox o LEFT JOIN outbox_cursors c ON c.consumer = :consumer
+               WHERE (o.xid, o.id) > (coalesce(c.xid, '0'), coalesce(c.id, 0))
+                 AND o.occurred_at < upper(d.during)) AS events_wait
+FROM business_days d WHERE d.day = :day
+""")
+START_CLOSING = sql("""
+UPDATE business_days SET status = 'closing', closing_at = business_now()
+WHERE day = :day AND status = 'open'
+""")
+# Pays the next accounts whose balance at the end of the day is positive: the balance of now less
+# what later days moved. The transfer, its event, the payout, the roll-ups and the mail are one.
+PAY_CHUNK = sql(f"""
+WITH owed AS MATERIALIZED (
+  SELECT a.id AS account_id, a.user_id, a.balance, a.version,
+         a.balance - coalesce(later.delta, 0) AS amount, uuidv7() AS event_id
+  FROM accounts a
+  LEFT JOIN (SELECT account_id, sum(delta)::bigint AS delta FROM account_days
+             WHERE business_day > :day GROUP BY account_id) AS later ON later.account_id = a.id
+  WHERE a.kind = 'employee' AND a.balance - coalesce(later.delta, 0) > 0
+    AND NOT EXISTS (SELECT FROM payouts p WHERE p.business_day = :day AND p.account_id = a.id)
+  ORDER BY a.id LIMIT :chunk
+), told AS (
+  INSERT INTO outbox (event_id, type, schema_version, user_id, actor_id, payload)
+  SELECT event_id, '{PayoutMade.__name__}', {PayoutMade.version}, user_id, :actor_id,
+         jsonb_build_object('business_day', CAST(:day AS date), 'amount', amount) FROM owed
+), posted AS (
+  INSERT INTO account_transfers (event_id, kind, debit_account_id, credit_account_id,
+    owner_account_id, amount, balance_after, account_version, timestamp, business_day)
+  SELECT event_id, 'payout', account_id, clearing.id, account_id, amount, balance - amount,
+         version + 1, business_now(), :day
+  FROM owed, (SELECT id FROM accounts WHERE kind = 'payroll_clearing') AS clearing
+  RETURNING id, owner_account_id, amount, business_day
+), moved AS (
+  UPDATE accounts a SET balance = a.balance - o.amount, version = a.version + 1
+  FROM owed o WHERE a.id = o.account_id
+), paid AS (
+  INSERT INTO payouts (business_day, account_id, transfer_id, amount)
+  SELECT business_day, owner_account_id, id, amount FROM posted RETURNING id, account_id
+), mailed AS (
+  INSERT INTO emails (dedupe_key, message_id, user_id, kind, payout_id)
+  SELECT 'payout:' || paid.id, '<payout-' || paid.id || '-' || o.event_id || '@ates>',
+         o.user_id, 'payout', paid.id
+  FROM paid JOIN owed o USING (account_id)
+), by_account AS (
+  INSERT INTO account_days AS d (account_id, business_day, payouts, transfers)
+  SELECT owner_account_id, business_day, amount, 1 FROM posted
+  ON CONFLICT (account_id, business_day) DO UPDATE
+    SET payouts = d.payouts + excluded.payouts, transfers = d.transfers + 1
+), by_day AS (
+  INSERT INTO ledger_days AS d (business_day, payouts, transfers)
+  SELECT :day, sum(amount), count(*) FROM posted HAVING count(*) > 0
+  ON CONFLICT (business_day) DO UPDATE
+    SET payouts = d.payouts + excluded.payouts, transfers = d.transfers + excluded.transfers
+)
+SELECT count(*) FROM owed
+""")
+FINISH_CLOSING = sql("""
+UPDATE business_days d SET status = 'closed', closed_at = business_now(),
+  fees = coalesce((SELECT fees FROM ledger_days l WHERE l.business_day = d.day), 0),
+  rewards = coalesce((SELECT rewards FROM ledger_days l WHERE l.business_day = d.day), 0),
+  paid_total = (SELECT coalesce(sum(amount), 0) FROM payouts p WHERE p.business_day = d.day),
+  paid_count = (SELECT count(*) FROM payouts p WHERE p.business_day = d.day)
+WHERE day = :day AND status = 'closing'
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedDay:
+    """A closed business day: whom it paid, how much, and whether it was closed before this call."""
+
+    business_day: date
+    paid_count: int
+    paid_total: int
+    already_closed: bool
+
+
+def pay_to_workers(
+    actor: Actor, *, business_day: date | None = None, patience_s: float = 5.0, chunk: int = CHUNK
+) -> ClosedDay:
+    """Close `business_day` (by default yesterday) and, first and in order, any before it.
+
+    Running it again changes nothing and says so. Posts what waits in the outbox first. Raises
+    Conflict when the day has not ended, its events are not all posted, or it lies before the
+    first business day.
+    """
+    actor.require("pay_to_workers")
+    relay.drain(ACCOUNTING, patience_s=patience_s)
+    day = business_day or _yesterday()
+    while (next_day := _first_unclosed(day)) <= day:
+        _start_closing(next_day)
+        while _pay_chunk(actor, next_day, chunk=chunk) == chunk:
+            pass
+        closed = _finish_closing(actor, next_day)
+        if next_day == day:
+            return closed
+    return _already_closed(day)
+
+
+def end_demo_day(actor: Actor) -> ClosedDay:
+    """Demo only: move the clock to the start of the next business day, and close the one before.
+
+    Raises Forbidden outside a demo.
+    """
+    actor.require("end_demo_day")
+    if not settings.current().demo:
+        raise Forbidden("Only a demo company can end its day early")
+    return pay_to_workers(actor, business_day=_move_to_next_day())
+
+
+@command
+def _move_to_next_day(session: Session) -> date:
+    timezone = settings.current().business_timezone
+    day = clock.today(session, timezone)
+    session.execute(OPEN_DAY, {"day": day, "timezone": timezone})
+    clock.move_to(session, clock.start_of(session, day + timedelta(days=1), timezone))
+    return day
+
+
+@command
+def _yesterday(session: Session) -> date:
+    return clock.today(session, settings.current().business_timezone) - timedelta(days=1)
+
+
+@command
+def _first_unclosed(session: Session, default: date) -> date:
+    day: date | None = session.execute(FIRST_UNCLOSED).scalar()
+    return day or default
+
+
+@command
+def _start_closing(session: Session, day: date) -> None:
+    session.execute(LOCK_DAY_GATE)
+    session.execute(OPEN_DAY, {"day": day, "timezone": settings.current().business_timezone})
+    hindrance = session.execute(HINDRANCES, {"day": day, "consumer": ACCOUNTING.name}).one()
+    if hindrance.goes_on:
+        raise Conflict(f"{day} has not ended yet")
+    if hindrance.still_running or hindrance.events_wait:
+        raise Conflict(f"{day} cannot be closed yet: not all of its events are posted. Try again")
+    session.execute(START_CLOSING, {"day": day})
+
+
+@command
+def _pay_chunk(session: Session, actor: Actor, day: date, *, chunk: int) -> int:
+    session.execute(LOCK_DAY_GATE)
+    if session.execute(DAY, {"day": day}).one().status != "closing":
+        return 0  # a rival finished it
+    names = {"day": day, "actor_id": actor.user_id, "chunk": chunk}
+    paid = int(session.execute(PAY_CHUNK, names).scalar_one())
+    wake_relay(session)
+    return paid
+
+
+@command
+def _finish_closing(session: Session, actor: Actor, day: date) -> ClosedDay:
+    session.execute(LOCK_DAY_GATE)
+    finished = session.execute(FINISH_CLOSING, {"day": day}).rowcount == 1  # type: ignore[attr-defined]
+    if finished:
+        emit(session, BusinessDayClosed, actor_id=actor.user_id, payload={"business_day": str(day)})
+    row = session.execute(DAY, {"day": day}).one()
+    return ClosedDay(day, row.paid_count, row.paid_total, already_closed=not finished)
+
+
+@command
+def _already_closed(session: Session, day: date) -> ClosedDay:
+    row = session.execute(DAY, {"day": day}).one_or_none()
+    if row is None:
+        raise Conflict(f"{day} lies before the first business day")
+    return ClosedDay(day, row.paid_count, row.paid_total, already_closed=True)

@@ -1,0 +1,164 @@
+"""Posting: a batch of events becomes prices, transfers, balances and roll-ups, set-based.
+
+Exactly once: an event's id is unique in the ledger, and the balances move in the statement that
+inserts the transfers. In any order: prices are drawn on first sight, an event makes one transfer,
+a balance is a sum. Every lookup is by index, a row at a time (`LATERAL … OFFSET 0`): the planner
+does not know how many rows a CTE gives, and joining two of them by a nested loop made batches of
+5,000 five times as slow as ones of 1,000.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.events import Event, TaskAssigned, TaskCompleted, TaskCreated
+from app.kernel import settings
+from app.kernel.db import sql
+from app.outbox.relay import Consumer
+
+# The day gate: shared by whoever posts, exclusive for whoever closes a day.
+SHARE_DAY_GATE = sql("SELECT pg_advisory_xact_lock_shared(1)")
+
+# Opens accounts for employees who have none.
+OPEN_ACCOUNTS = sql("""
+INSERT INTO accounts (kind, user_id, balance)
+SELECT 'employee', user_id, 0 FROM unnest(CAST(:user_ids AS bigint[])) AS u (user_id)
+WHERE NOT EXISTS (SELECT FROM accounts a WHERE a.user_id = u.user_id)
+ORDER BY user_id
+ON CONFLICT (user_id) DO NOTHING
+""")
+# Locks the accounts of a batch in one order, so that two batches cannot deadlock.
+LOCK_ACCOUNTS = sql("""
+SELECT id FROM accounts WHERE user_id = ANY (CAST(:user_ids AS bigint[]))
+ORDER BY id FOR NO KEY UPDATE
+""")
+# Makes sure of the business days that the batch falls on: its own, or the first that is open.
+OPEN_DAYS = sql("""
+INSERT INTO business_days (day, during)
+SELECT day, tstzrange(day::timestamp AT TIME ZONE :timezone,
+                      (day + 1)::timestamp AT TIME ZONE :timezone)
+FROM (
+  SELECT DISTINCT greatest((e.occurred_at AT TIME ZONE :timezone)::date,
+    (SELECT day + 1 FROM business_days WHERE status <> 'open' ORDER BY day DESC LIMIT 1)) AS day
+  FROM unnest(CAST(:occurred AS timestamptz[])) AS e (occurred_at)
+) AS days
+ON CONFLICT (day) DO NOTHING
+""")
+# Draws the prices of tasks that have none: uniform over every cent, both ends included.
+DRAW_PRICES = sql("""
+INSERT INTO task_prices (task_id, assign_price, complete_price)
+SELECT task_id, random(CAST(:fee_min AS int), CAST(:fee_max AS int)),
+       random(CAST(:reward_min AS int), CAST(:reward_max AS int))
+FROM unnest(CAST(:task_ids AS bigint[])) AS t (task_id)
+WHERE NOT EXISTS (SELECT FROM task_prices p WHERE p.task_id = t.task_id)
+ON CONFLICT (task_id) DO NOTHING
+""")
+# Posts the batch: events that the ledger knows drop out; the rest become one transfer each.
+POST = sql("""
+WITH batch AS MATERIALIZED (
+  SELECT e.event_id, e.kind, e.task_id, e.user_id, e.occurred_at, e.n,
+         greatest((e.occurred_at AT TIME ZONE :timezone)::date, closed.day + 1) AS business_day,
+         coalesce((e.occurred_at AT TIME ZONE :timezone)::date <= closed.day, false) AS late
+  FROM unnest(CAST(:event_ids AS uuid[]), CAST(:kinds AS transfer_kind[]),
+              CAST(:task_ids AS bigint[]), CAST(:user_ids AS bigint[]),
+              CAST(:occurred AS timestamptz[]))
+         WITH ORDINALITY AS e (event_id, kind, task_id, user_id, occurred_at, n)
+  LEFT JOIN (SELECT day FROM business_days WHERE status <> 'open' ORDER BY day DESC LIMIT 1)
+         AS closed ON true
+  WHERE NOT EXISTS (SELECT FROM account_transfers t WHERE t.event_id = e.event_id)
+), lines AS MATERIALIZED (
+  SELECT b.*, a.id AS account_id, a.balance, a.version,
+         CASE b.kind WHEN 'assign_fee' THEN p.assign_price ELSE p.complete_price END AS amount,
+         CASE b.kind WHEN 'assign_fee' THEN -p.assign_price ELSE p.complete_price END AS delta
+  FROM batch b
+  CROSS JOIN LATERAL (
+    SELECT id, balance, version FROM accounts WHERE user_id = b.user_id OFFSET 0) AS a
+  CROSS JOIN LATERAL (
+    SELECT assign_price, complete_price FROM task_prices WHERE task_id = b.task_id OFFSET 0) AS p
+), posted AS (
+  INSERT INTO account_transfers (event_id, kind, debit_account_id, credit_account_id,
+    owner_account_id, amount, balance_after, account_version, timestamp, business_day, late,
+    task_id)
+  SELECT event_id, kind,
+         CASE kind WHEN 'assign_fee' THEN account_id ELSE expense.id END,
+         CASE kind WHEN 'assign_fee' THEN income.id ELSE account_id END,
+         account_id, amount,
+         balance + sum(delta) OVER so_far, version + row_number() OVER so_far,
+         occurred_at, business_day, late, task_id
+  FROM lines,
+    (SELECT id FROM accounts WHERE kind = 'company_income') AS income,
+    (SELECT id FROM accounts WHERE kind = 'company_expense') AS expense
+  WINDOW so_far AS (PARTITION BY account_id ORDER BY n ROWS UNBOUNDED PRECEDING)
+  ORDER BY n
+), moved AS (
+  UPDATE accounts a SET balance = a.balance + s.delta, version = a.version + s.transfers
+  FROM (SELECT account_id, sum(delta) AS delta, count(*) AS transfers FROM lines GROUP BY 1) AS s
+  WHERE a.id = s.account_id
+), by_account AS (
+  INSERT INTO account_days AS d (account_id, business_day, fees, rewards, transfers)
+  SELECT account_id, business_day,
+         coalesce(sum(amount) FILTER (WHERE kind = 'assign_fee'), 0),
+         coalesce(sum(amount) FILTER (WHERE kind = 'completion_reward'), 0), count(*)
+  FROM lines GROUP BY 1, 2 ORDER BY 1, 2
+  ON CONFLICT (account_id, business_day) DO UPDATE SET fees = d.fees + excluded.fees,
+    rewards = d.rewards + excluded.rewards, transfers = d.transfers + excluded.transfers
+), by_day AS (
+  INSERT INTO ledger_days AS d (business_day, fees, rewards, transfers)
+  SELECT business_day,
+         coalesce(sum(amount) FILTER (WHERE kind = 'assign_fee'), 0),
+         coalesce(sum(amount) FILTER (WHERE kind = 'completion_reward'), 0), count(*)
+  FROM lines GROUP BY 1 ORDER BY 1
+  ON CONFLICT (business_day) DO UPDATE SET fees = d.fees + excluded.fees,
+    rewards = d.rewards + excluded.rewards, transfers = d.transfers + excluded.transfers
+)
+SELECT (SELECT count(*) FROM batch) AS fresh, (SELECT count(*) FROM lines) AS posted
+""")
+
+TRANSFER_KINDS: dict[type[Event], str] = {
+    TaskCreated: "assign_fee",
+    TaskAssigned: "assign_fee",
+    TaskCompleted: "completion_reward",
+}
+
+
+def post(session: Session, events: Sequence[Event]) -> None:
+    """Post `events` to the ledger, each at most once ever; runs in the relay's transaction.
+
+    Events must be of the types in TRANSFER_KINDS. An event that was posted before, or stands in
+    the batch twice, changes nothing. A task or user that does not exist violates a foreign key.
+    """
+    once = {event.event_id: event for event in events}
+    names = _parameters(list(once.values()))
+    session.execute(SHARE_DAY_GATE)
+    users = {"user_ids": sorted(set(names["user_ids"]))}
+    locked = len(session.execute(LOCK_ACCOUNTS, users).all())
+    if locked != len(users["user_ids"]):
+        session.execute(OPEN_ACCOUNTS, users)
+        session.execute(LOCK_ACCOUNTS, users)
+    session.execute(OPEN_DAYS, names)
+    session.execute(DRAW_PRICES, {**names, "task_ids": sorted(set(names["task_ids"]))})
+    fresh, posted = session.execute(POST, names).one()
+    # Every event that the ledger did not know found its account and its price.
+    assert fresh == posted, f"{fresh} events to post, {posted} posted"
+
+
+def _parameters(events: Sequence[Event]) -> dict[str, Any]:
+    chosen = settings.current()
+    return {
+        "event_ids": [event.event_id for event in events],
+        "kinds": [TRANSFER_KINDS[type(event)] for event in events],
+        "task_ids": [event.task_id for event in events],  # type: ignore[attr-defined]
+        "user_ids": [event.user_id for event in events],  # type: ignore[attr-defined]
+        "occurred": [event.occurred_at for event in events],
+        "timezone": chosen.business_timezone,
+        "fee_min": chosen.assign_fee.min_cents,
+        "fee_max": chosen.assign_fee.max_cents,
+        "reward_min": chosen.completion_reward.min_cents,
+        "reward_max": chosen.completion_reward.max_cents,
+    }
+
+
+ACCOUNTING = Consumer(name="accounting", hears=tuple(TRANSFER_KINDS), post=post)

@@ -1,0 +1,138 @@
+"""The database: one engine, one session a request or job, one transaction a command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from flask_sqlalchemy import SQLAlchemy
+from psycopg import errors as pg
+from sqlalchemy import MetaData, TextClause, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import DeclarativeBase, Session
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+APP_ROLE = "ates_app"
+MAX_ATTEMPTS = 4
+_RETRYABLE = (pg.SerializationFailure, pg.DeadlockDetected)
+
+TIMEOUTS_MS = {
+    # A web request gives up before its client does; a worker's batch or closing may take longer.
+    "web": {"lock_timeout": 5_000, "statement_timeout": 30_000, "transaction_timeout": 40_000},
+    "worker": {"lock_timeout": 10_000, "statement_timeout": 300_000, "transaction_timeout": 300_000},
+}
+
+
+class Base(DeclarativeBase):
+    """Every table's metadata, with named constraints so that migrations can speak of them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+            "uq": "%(table_name)s_%(column_0_N_name)s_key",
+            "ck": "%(table_name)s_%(constraint_name)s_check",
+            "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+            "pk": "%(table_name)s_pkey",
+        }
+    )
+
+
+db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
+
+
+def engine_options(process: str) -> dict[str, Any]:
+    """Pool and connection options for a process of kind `web` or `worker`.
+
+    The connection takes the role `ates_app` whoever signed in, so that the ledger's privileges
+    hold even where one role owns everything; idle transactions are ended after 15 s, since an
+    old transaction holds back the relay's cursor.
+    """
+    timeouts = {**TIMEOUTS_MS[process], "idle_in_transaction_session_timeout": 15_000}
+    options = " ".join(f"-c {name}={value}" for name, value in timeouts.items())
+    return {
+        "pool_size": 10,
+        "max_overflow": 6,
+        "pool_timeout": 2,
+        "pool_recycle": 1800,
+        "connect_args": {
+            "options": f"-c role={APP_ROLE} {options}",
+            "connect_timeout": 5,
+            "application_name": f"ates-{process}",
+        },
+    }
+
+
+def sql(statement: str) -> TextClause:
+    """A named statement: SQL text with `:name` parameters."""
+    return text(statement)
+
+
+def command(
+    function: Callable[Concatenate[Session, P], R],
+) -> Callable[P, R]:
+    """Make `function(session, …)` a command: one call is one transaction.
+
+    Called inside another command it joins that one's transaction. A deadlock, a serialization
+    failure, or a connection lost before COMMIT runs the whole command again, at most
+    MAX_ATTEMPTS times; a connection lost during COMMIT is never repeated, since nobody knows
+    whether it took effect.
+    """
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        return in_transaction(lambda session: function(session, *args, **kwargs))
+
+    return run
+
+
+def in_transaction(work: Callable[[Session], R]) -> R:
+    """Run `work(session)` in the transaction under way, or in one of its own, committed here."""
+    session = db.session()
+    if session.info.get("in_command"):
+        return work(session)
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        try:
+            session.info["in_command"] = True
+            result = work(session)
+        except DBAPIError as error:
+            _forget(session)
+            if attempt == MAX_ATTEMPTS or not _may_repeat(error):
+                raise
+            continue
+        except BaseException:
+            _forget(session)
+            raise
+        return _commit(session, result)
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def after_commit(session: Session, callback: Callable[[], None]) -> None:
+    """Call `callback` once, after the transaction under way has committed; never if it does not."""
+    callbacks: dict[Callable[[], None], None] = session.info.setdefault("after_commit", {})
+    callbacks[callback] = None
+
+
+def _commit(session: Session, result: R) -> R:
+    try:
+        session.commit()
+    except BaseException:
+        _forget(session)
+        raise
+    callbacks = session.info.pop("after_commit", {})
+    session.info.pop("in_command", None)
+    for callback in callbacks:
+        callback()
+    return result
+
+
+def _forget(session: Session) -> None:
+    session.info.pop("after_commit", None)
+    session.info.pop("in_command", None)
+    session.rollback()
+
+
+def _may_repeat(error: DBAPIError) -> bool:
+    return error.connection_invalidated or isinstance(error.orig, _RETRYABLE)

@@ -1,0 +1,1 @@
+"""The task tracker: tasks, who has them, and the log of what happened to them."""

@@ -1,0 +1,194 @@
+"""Reads of the task tracker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.kernel.actor import Actor
+from app.kernel.db import sql
+from app.kernel.errors import NotFound
+
+PAGE = 50
+PAGE_MAX = 200
+SEARCH_MAX_LENGTH = 100
+
+_COLUMNS = """
+t.id, t.ticket_key, t.name, t.description, t.is_finished, t.assigned_to,
+u.login AS assignee_login, t.created_at, t.assigned_at, t.finished_at, t.assignments,
+p.assign_price, p.complete_price
+"""
+_FROM = """
+FROM tasks t
+JOIN users u ON u.id = t.assigned_to
+LEFT JOIN task_prices p ON p.task_id = t.id
+"""
+
+# One's own tasks, newest first; `finished` chooses the state.
+TASKS_OF = sql(f"""
+SELECT {_COLUMNS} {_FROM}
+WHERE t.assigned_to = :user_id AND t.is_finished = :finished
+  AND (CAST(:before AS bigint) IS NULL OR t.id < :before)
+ORDER BY t.id DESC LIMIT :limit
+""")
+COUNTS_OF = sql("""
+SELECT count(*) FILTER (WHERE NOT is_finished) AS open,
+       count(*) FILTER (WHERE is_finished) AS finished
+FROM tasks WHERE assigned_to = :user_id
+""")
+ONE_TASK = sql(f"SELECT {_COLUMNS} {_FROM} WHERE t.id = :task_id")
+OPEN_COUNT = sql("SELECT count(*) FROM tasks WHERE NOT is_finished")
+# What a reassignment of all open tasks would charge: the fees drawn so far, and how many tasks
+# Accounting has not priced yet.
+REASSIGNMENT_COST = sql("""
+SELECT count(*) AS open, coalesce(sum(p.assign_price), 0)::bigint AS fees_cents,
+       count(*) FILTER (WHERE p.task_id IS NULL) AS unpriced
+FROM tasks t LEFT JOIN task_prices p ON p.task_id = t.id WHERE NOT t.is_finished
+""")
+ASSIGNABLE_COUNT = sql("SELECT count(*) FROM users WHERE is_assignable")
+# The log of a task, each entry with the transfer that its event made, once it is posted.
+STORY = sql("""
+SELECT l.id, l.timestamp, l.type, l.description, l.user_id, u.login AS user_login,
+       l.actor_id, a.login AS actor_login, l.event_id, o.type AS event_type,
+       tr.id AS transfer_id, tr.kind, tr.delta_balance, tr.recorded_at, d.state AS dead_letter
+FROM logs l
+JOIN users u ON u.id = l.user_id
+JOIN users a ON a.id = l.actor_id
+LEFT JOIN outbox o ON o.event_id = l.event_id
+LEFT JOIN account_transfers tr ON tr.event_id = l.event_id
+LEFT JOIN dead_letters d ON d.event_id = l.event_id AND d.consumer = 'accounting'
+WHERE l.task_id = :task_id ORDER BY l.id LIMIT 1000
+""")
+# Whether somebody has, or had, the task.
+EVER_HAD = sql("SELECT EXISTS (SELECT FROM logs WHERE task_id = :task_id AND user_id = :user_id)")
+# The employees for the filter of the board.
+ASSIGNEES = sql("""
+SELECT id, login FROM users WHERE is_assignable
+   OR id IN (SELECT assigned_to FROM tasks WHERE NOT is_finished)
+ORDER BY login LIMIT 2000
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A task as pages and the API show it; prices in minor units, None until Accounting drew them."""
+
+    id: int
+    ticket_key: str | None
+    name: str
+    description: str
+    is_finished: bool
+    assigned_to: int
+    assignee_login: str
+    created_at: datetime
+    assigned_at: datetime
+    finished_at: datetime | None
+    assignments: int
+    assign_price: int | None
+    complete_price: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFilter:
+    """What the board shows: any of a state, an assignee, and words of the name or ticket key."""
+
+    is_finished: bool | None = None
+    assigned_to: int | None = None
+    text: str = ""
+
+    def where(self) -> tuple[str, dict[str, Any]]:
+        """SQL conditions from a fixed list, and their parameters."""
+        conditions, names = ["true"], dict[str, Any]()
+        if self.is_finished is not None:
+            conditions.append("t.is_finished" if self.is_finished else "NOT t.is_finished")
+        if self.assigned_to is not None:
+            conditions.append("t.assigned_to = :assigned_to")
+            names["assigned_to"] = self.assigned_to
+        for number, word in enumerate(self.text[:SEARCH_MAX_LENGTH].split()[:6]):
+            conditions.append(
+                f"(coalesce(t.ticket_key, '') || ' ' || t.name) ILIKE :word_{number}"
+            )
+            names[f"word_{number}"] = f"%{_like_literal(word)}%"
+        return " AND ".join(conditions), names
+
+
+def _like_literal(word: str) -> str:
+    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def tasks_of(
+    session: Session, user_id: int, *, finished: bool, before: int | None = None, limit: int = PAGE
+) -> list[TaskRow]:
+    """One's own tasks in a state, newest first, `limit` + 1 of them to tell whether more follow."""
+    names = {"user_id": user_id, "finished": finished, "before": before, "limit": limit + 1}
+    return [TaskRow(*row) for row in session.execute(TASKS_OF, names)]
+
+
+def counts_of(session: Session, user_id: int) -> tuple[int, int]:
+    """How many open and finished tasks somebody has."""
+    row = session.execute(COUNTS_OF, {"user_id": user_id}).one()
+    return row.open, row.finished
+
+
+def all_tasks(
+    session: Session, wanted: TaskFilter, *, before: int | None = None, limit: int = PAGE
+) -> list[TaskRow]:
+    """The board, newest first, `limit` + 1 rows to tell whether more follow."""
+    where, names = wanted.where()
+    if before is not None:
+        where, names = f"{where} AND t.id < :before", {**names, "before": before}
+    statement = sql(f"SELECT {_COLUMNS} {_FROM} WHERE {where} ORDER BY t.id DESC LIMIT :limit")
+    return [TaskRow(*row) for row in session.execute(statement, {**names, "limit": limit + 1})]
+
+
+def count_tasks(session: Session, wanted: TaskFilter, *, at_most: int = 10_000) -> int:
+    """How many tasks `wanted` holds, counted up to `at_most`."""
+    where, names = wanted.where()
+    statement = sql(
+        f"SELECT count(*) FROM (SELECT FROM tasks t WHERE {where} LIMIT :at_most) AS bounded"
+    )
+    return int(session.execute(statement, {**names, "at_most": at_most}).scalar_one())
+
+
+def task_for(session: Session, actor: Actor, task_id: int) -> TaskRow:
+    """A task that the actor may see: their own, one that they had, or any with the board's role.
+
+    Raises NotFound for any other.
+    """
+    row = session.execute(ONE_TASK, {"task_id": task_id}).one_or_none()
+    if row is None or not _may_see(session, actor, TaskRow(*row)):
+        raise NotFound("There is no such task, or it is not yours to see")
+    return TaskRow(*row)
+
+
+def _may_see(session: Session, actor: Actor, task: TaskRow) -> bool:
+    if task.assigned_to == actor.user_id or actor.may("see_all_tasks"):
+        return True
+    if actor.may("see_all_transfers"):
+        return True
+    names = {"task_id": task.id, "user_id": actor.user_id}
+    return bool(session.execute(EVER_HAD, names).scalar_one())
+
+
+def story_of(session: Session, task_id: int) -> Sequence[Any]:
+    """A task's log in order, each entry with its event and the transfer that it made."""
+    return session.execute(STORY, {"task_id": task_id}).all()
+
+
+def reassignment_cost(session: Session) -> Any:
+    """What a reassignment would do: `open` tasks, `fees_cents` known so far, `unpriced` tasks."""
+    return session.execute(REASSIGNMENT_COST).one()
+
+
+def open_count(session: Session) -> int:
+    """How many tasks are open."""
+    return int(session.execute(OPEN_COUNT).scalar_one())
+
+
+def assignees(session: Session) -> Sequence[Any]:
+    """Those who can have open tasks: `id` and `login`, by login."""
+    return session.execute(ASSIGNEES).all()
