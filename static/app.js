@@ -1,0 +1,128 @@
+// aTES: one delegated script. Every action works without it; words come from the page's data-* and templates.
+(() => {
+  "use strict";
+
+  const find = (selector, root = document) => root.querySelector(selector);
+  let rowBefore = -1;
+  let focusInside = null;
+
+  // --- Focus -------------------------------------------------------------------------------------
+  // A refused form: its first wrong field. A swap that took the focused control away: the control
+  // that now stands in its place, so that focus never falls to <body>.
+  function focusFirstError(root) {
+    const field = find('[aria-invalid="true"]', root);
+    field?.focus();
+    return Boolean(field);
+  }
+
+  function completeButtons() {
+    return [...document.querySelectorAll("[data-complete]")];
+  }
+
+  document.addEventListener("htmx:before:swap", () => {
+    focusInside = document.activeElement;
+    rowBefore = completeButtons().indexOf(focusInside);
+  });
+
+  document.addEventListener("htmx:after:swap", (event) => {
+    if (event.detail.ctx.response?.status === 422 && focusFirstError(document)) return;
+    if (!focusInside || focusInside === document.body || focusInside.isConnected) return;
+    if (document.activeElement && document.activeElement !== document.body) return;
+    const buttons = completeButtons();
+    const next = rowBefore < 0 ? null : buttons[Math.min(rowBefore, buttons.length - 1)];
+    (next ?? find("#main")).focus({ preventScroll: !next });
+  });
+
+  // --- Requests ----------------------------------------------------------------------------------
+  // Empty filters stay out of the address.
+  document.addEventListener("htmx:config:request", (event) => {
+    const { method, body } = event.detail.ctx.request;
+    if (method !== "GET") return;
+    for (const [name, value] of [...body]) if (value === "") body.delete(name);
+  });
+
+  // An error page never lands inside a row: its title and advice become a toast. A 4xx answer that is
+  // not an error page (a form with its errors, the row as it is now) is swapped as usual.
+  document.addEventListener("htmx:after:request", (event) => {
+    const { ctx } = event.detail;
+    const { status, headers } = ctx.response;
+    if (status < 400 || status === 422) return;
+    const page = new DOMParser().parseFromString(ctx.text, "text/html");
+    const title = find("[data-error-title]", page)?.textContent;
+    if (!title && status < 500) return;
+    event.preventDefault();
+    toast({
+      title,
+      advice: find("[data-error-advice]", page)?.textContent,
+      requestId: headers.get("X-Request-ID"),
+      source: status >= 500 || status === 429 ? ctx : null,
+    });
+  });
+
+  document.addEventListener("htmx:error", (event) => {
+    if (event.detail.ctx) toast({ source: event.detail.ctx });
+  });
+
+  // --- Toasts ------------------------------------------------------------------------------------
+  function toast({ title, advice, requestId, source }) {
+    const node = find("#toast-template").content.firstElementChild.cloneNode(true);
+    if (title) find("[data-toast-title]", node).textContent = title;
+    if (advice) find("[data-toast-advice]", node).textContent = advice;
+    find("[data-toast-id]", node).hidden = !requestId;
+    find("[data-toast-id] code", node).textContent = requestId ?? "";
+    const retry = find("[data-toast-retry]", node);
+    retry.hidden = !source;
+    retry.addEventListener("click", () => {
+      node.remove();
+      repeat(source);
+    });
+    find("#toasts").replaceChildren(node);
+  }
+
+  // The same form holds the same idempotency key, so a repeated POST has one effect.
+  function repeat({ sourceElement, request }) {
+    if (!sourceElement.isConnected) return location.reload();
+    if (sourceElement.matches("form")) return sourceElement.requestSubmit(request.submitter ?? null);
+    sourceElement.click();
+  }
+
+  // --- Clicks and changes ------------------------------------------------------------------------
+  document.addEventListener("click", (event) => {
+    const close = event.target.closest("[data-toast-close]");
+    if (close) close.closest(".toast").remove();
+    const print = event.target.closest("[data-print]");
+    if (print) window.print();
+    for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+      if (!menu.contains(event.target)) menu.open = false;
+    }
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    const menu = find("details[data-menu][open]");
+    if (!menu) return;
+    menu.open = false;
+    find("summary", menu).focus();
+  });
+
+  // A filter that is not htmx's sends itself when a choice is made.
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("form[data-auto-submit] select")) event.target.form.requestSubmit();
+  });
+
+  // The theme changes at once; the server remembers it.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.matches("[data-theme-form]") || !event.submitter) return;
+    event.preventDefault();
+    const body = new FormData(form, event.submitter);
+    document.documentElement.dataset.theme = event.submitter.value;
+    for (const button of form.elements) {
+      if (button.name === "theme") button.setAttribute("aria-pressed", String(button === event.submitter));
+    }
+    fetch(form.action, { method: "POST", body, redirect: "manual" }).catch(() => toast({}));
+  });
+
+  document.addEventListener("DOMContentLoaded", () => focusFirstError(document));
+  document.documentElement.dataset.scripted = "";
+})();
