@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -39,8 +40,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bin/setup", description=__doc__)
     parser.add_argument("--dev", action="store_true", help="also what tests and checks need")
     parser.add_argument("--bench", action="store_true", help="also what bench/ needs")
-    wanted = parser.parse_args()
-    os.umask(0o022)
+    parser.add_argument("--run", metavar="MODULE", help="then become it, with the words after")
+    before, module, words = split_run(sys.argv[1:])
+    wanted = parser.parse_args(before)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Setting up was stopped."))
     try:
         with one_at_a_time():
             make_venv()
@@ -55,7 +58,26 @@ def main() -> int:
     except SetupError as error:
         print(f"Setting up failed: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Setting up was stopped.", file=sys.stderr)
+        return 130
+    if module:
+        become(module, words)
     return 0
+
+
+def split_run(words: list[str]) -> tuple[list[str], str, list[str]]:
+    """What is before --run, the module after it, and the module's own words."""
+    if "--run" not in words[:-1]:
+        return words, "", []
+    at = words.index("--run")
+    return words[:at], words[at + 1], words[at + 2 :]
+
+
+def become(module: str, words: list[str]) -> None:
+    """Go on as a module of the project, run by .venv's Python in the same process."""
+    environ = os.environ | {"PYTHONPATH": str(ROOT)}
+    os.execve(PYTHON, [PYTHON, "-P", "-m", module, *words], environ)
 
 
 @contextmanager
@@ -83,6 +105,7 @@ def make_venv() -> None:
         check=False,
         capture_output=True,
         text=True,
+        umask=0o022,
     )
     if made.returncode != 0:
         shutil.rmtree(VENV, ignore_errors=True)
@@ -178,25 +201,36 @@ def pip(words: list[str], *, expected: int) -> None:
     """Run pip's install with hashes required, counting the packages that it has got."""
     command = [PYTHON, "-m", "pip", "install", "--require-hashes", "--progress-bar", "off"]
     options = ["--disable-pip-version-check", "--no-input", "--root-user-action", "ignore"]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*command, *options, *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
+        umask=0o022,  # a server that runs as another user reads these files
+    ) as process:
+        try:
+            said = watched(process, expected)
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode != 0:
+        errors = [line for line in said if line.startswith("ERROR")]
+        raise SetupError(last_line("".join(errors or said)))
+
+
+def watched(process: subprocess.Popen[str], expected: int) -> list[str]:
+    """Follow pip to its end, counting the packages that it has got; what it said."""
     assert process.stdout is not None
-    output = []
+    said = []
     got = 0
     for line in process.stdout:
-        output.append(line)
+        said.append(line)
         if line.startswith(("Collecting ", "Processing ")):
             got += 1
             count(got, expected, re.split(r"==|-\d", Path(line.split()[1]).name)[0])
         elif line.startswith("Installing collected packages"):
             count(expected, expected, "unpacking", last=True)
-    if process.wait() != 0:
-        errors = [line for line in output if line.startswith("ERROR")]
-        raise SetupError(last_line("".join(errors or output)))
+    return said
 
 
 def count(number: int, total: int, what: str, *, last: bool = False) -> None:

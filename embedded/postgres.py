@@ -24,7 +24,7 @@ from psycopg import sql
 from embedded import folders
 from embedded.errors import EmbeddedError
 from embedded.keys import key
-from embedded.process import Process, last_words
+from embedded.process import Process
 
 DATABASE = "ates"
 SUPERUSER = "postgres"
@@ -73,10 +73,11 @@ class Cluster(Process):
         self.durable = durable
         throwaway = {} if durable else THROWAWAY_SETTINGS
         self.settings = {**SETTINGS, **throwaway, **(settings or {})}
+        self._log = self.data_dir / "logs" / "postgres.log"
         super().__init__(
             "postgres",
             [],
-            log=self.data_dir / "logs" / "postgres.log",
+            log=self._log,
             env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
             stop_signal=signal.SIGINT,  # fast shutdown: sessions are ended, data is written
         )
@@ -126,7 +127,9 @@ class Cluster(Process):
     def socket_folder(self) -> Path:
         """Where the server's socket lies; the same for every start of this data folder."""
         if self._socket_folder is None:
-            self._socket_folder = folders.socket_folder("pg", self.data_dir, folders.server_user())
+            self._socket_folder = folders.socket_folder(
+                "pg", self.data_dir, _server_user(self.pgdata)
+            )
         return self._socket_folder
 
     def owner_url(self, dbname: str = DATABASE) -> str:
@@ -162,7 +165,7 @@ class Cluster(Process):
         return f"postgresql://{role}:{quote(password)}@/{quote(dbname)}?{where}"
 
     def _prepare(self) -> None:
-        self.user = folders.server_user()
+        self.user = _server_user(self.pgdata)
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._socket_folder = folders.socket_folder("pg", self.data_dir, self.user)
         if self.user:
@@ -184,7 +187,7 @@ class Cluster(Process):
             shutil.chown(aside, self.user.pw_uid, self.user.pw_gid)
             shutil.chown(password, self.user.pw_uid, self.user.pw_gid)
         try:
-            _initdb(aside, password, log=self.log, user=self.user, sync=self.durable)
+            _initdb(aside, password, log=self._log, user=self.user, sync=self.durable)
         finally:
             password.unlink()
         aside.rename(self.pgdata)
@@ -204,7 +207,7 @@ class Cluster(Process):
                 time.sleep(0.05)
             else:
                 return True
-        said = last_words(self.log, ("FATAL", "PANIC", "could not", "must be"))
+        said = self.last_words("FATAL", "PANIC", "could not", "must be")
         # A killed server's last processes hold its memory for a moment.
         if "shared memory block" in said and time.monotonic() < deadline:
             return False
@@ -259,12 +262,16 @@ def _initdb(
         env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
         user=user,
     )
-    initdb.start()
-    while initdb.is_running():
-        time.sleep(0.05)
-    if initdb.returncode() != 0:
-        said = last_words(log, ("error:", "fatal:", "FATAL"))
+    if initdb.run() != 0:
+        said = initdb.last_words("error:", "fatal:", "FATAL")
         raise EmbeddedError(f"PostgreSQL cannot make its data folder {pgdata.parent}: {said}")
+
+
+def _server_user(pgdata: Path) -> pwd.struct_passwd | None:
+    """The user that the server runs as if it is not ours: root's data is an ordinary user's."""
+    if os.geteuid() == 0 and pgdata.exists() and (owner := pgdata.stat().st_uid) != 0:
+        return pwd.getpwuid(owner)
+    return folders.server_user()
 
 
 def _check_data(pgdata: Path) -> None:
@@ -272,6 +279,8 @@ def _check_data(pgdata: Path) -> None:
         return
     try:
         version = (pgdata / "PG_VERSION").read_text().strip()
+    except PermissionError as error:
+        raise EmbeddedError(f"{pgdata} belongs to another user.") from error
     except OSError as error:
         raise EmbeddedError(
             f"{pgdata} is not a PostgreSQL data folder (no PG_VERSION): restore it or remove it.",

@@ -16,11 +16,13 @@ import psutil
 
 PR_SET_PDEATHSIG = 1
 KILL_TIMEOUT_S = 2.0
+LAST_WORDS_BYTES = 50_000
 
 
 class Process:
     """A program and, once it is started, the process that runs it.
 
+    What it says goes to the end of `log`, or to our own terminal if that is None.
     The kernel sends it `stop_signal` when the thread that started it ends (on Linux, and only if
     that is the main thread), so that even a SIGKILL of the parent leaves nothing behind.
     """
@@ -30,7 +32,7 @@ class Process:
         name: str,
         command: Sequence[str | Path],
         *,
-        log: Path,
+        log: Path | None,
         env: Mapping[str, str] | None = None,
         user: pwd.struct_passwd | None = None,
         cwd: Path = Path("/"),
@@ -44,6 +46,8 @@ class Process:
         self.cwd = cwd
         self.stop_signal = stop_signal
         self._child: subprocess.Popen[bytes] | None = None
+        self._asked_to_stop = False
+        self._log_began = 0
 
     @property
     def pid(self) -> int | None:
@@ -52,13 +56,18 @@ class Process:
 
     def start(self) -> None:
         """Start the program. Raises OSError if it cannot be."""
-        self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
+        self._asked_to_stop = False
+        with contextlib.ExitStack() as closing:
+            log = None
+            if self.log is not None:
+                self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                log = closing.enter_context(self.log.open("ab"))
+                self._log_began = log.seek(0, os.SEEK_END)
             self._child = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
-                stderr=subprocess.STDOUT,
+                stderr=subprocess.STDOUT if log else None,
                 env=self.env,
                 cwd=self.cwd,
                 process_group=0,
@@ -68,17 +77,41 @@ class Process:
                 extra_groups=[] if self.user else None,
             )
 
+    def run(self) -> int:
+        """Start the program, wait for its end and return its exit code; it ends with us."""
+        try:
+            self.start()
+            assert self._child is not None
+            return self._child.wait()
+        finally:
+            self.kill9()
+
     def returncode(self) -> int | None:
         """The exit code of a process that has ended, negative if by a signal; else None."""
         return self._child.poll() if self._child else None
+
+    def last_words(self, *marks: str) -> str:
+        """The last line logged since the start that holds one of `marks`, or else the last."""
+        lines: list[str] = []
+        if self.log is not None and self.log.exists():
+            with self.log.open("rb") as log:
+                log.seek(max(self._log_began, log.seek(0, os.SEEK_END) - LAST_WORDS_BYTES))
+                lines = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
+        lines = [line for line in lines if line]
+        marked = [line for line in lines if any(mark in line for mark in marks)]
+        return (marked or lines or ["it said nothing"])[-1]
 
     def is_running(self) -> bool:
         """Whether it has been started and has not ended."""
         return self._child is not None and self._child.poll() is None
 
     def ask_to_stop(self) -> None:
-        """Send the signal that makes the program end in good order."""
-        if self._child and self.is_running():
+        """Send the signal that makes the program end in good order, once.
+
+        A second one would make some programs drop what they are doing.
+        """
+        if self._child and self.is_running() and not self._asked_to_stop:
+            self._asked_to_stop = True
             self._child.send_signal(self.stop_signal)
 
     def stop(self, timeout_s: float = 5.0) -> None:
@@ -121,17 +154,6 @@ def _runs(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def last_words(log: Path, marks: Sequence[str] = ()) -> str:
-    """The last line of a log that holds one of `marks`, or else its last line."""
-    try:
-        lines = [line.strip() for line in log.read_text(errors="replace").splitlines()[-200:]]
-    except OSError:
-        lines = []
-    lines = [line for line in lines if line]
-    marked = [line for line in lines if any(mark in line for mark in marks)]
-    return (marked or lines or ["it said nothing"])[-1]
 
 
 def _die_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:

@@ -18,7 +18,7 @@ import redis
 from embedded import folders
 from embedded.errors import EmbeddedError
 from embedded.keys import key
-from embedded.process import Process, last_words
+from embedded.process import Process
 
 START_TIMEOUT_S = 10.0
 # A queue of jobs and some counters; when it is full it refuses, since evicting would drop jobs.
@@ -64,7 +64,7 @@ class Server(Process):
                 else:
                     return
         super().stop()
-        raise EmbeddedError(f"Valkey does not start: {last_words(self.log)}")
+        raise EmbeddedError(f"Valkey does not start: {self.last_words()}")
 
     def stop(self, timeout_s: float = 3.0) -> None:
         """Stop the server; what was in it is gone."""
