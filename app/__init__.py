@@ -7,15 +7,49 @@ import os
 from flask import Flask
 from flask_migrate import Migrate
 
+from app import auth
 from app.kernel.db import db
 from app.kernel.settings import Settings
-from app.web.config import configure
+from app.web import (
+    access,
+    config,
+    context,
+    csrf,
+    errors,
+    headers,
+    htmx,
+    hygiene,
+    language,
+    logs,
+    openapi,
+    pages,
+    sessions,
+)
 
 
 def create_app(settings: Settings | None = None, *, process: str = "web") -> Flask:
     """The application, from `settings` or the environment; `process` is `web` or `worker`."""
+    settings = settings or Settings.from_env(os.environ)
     app = Flask(__name__, template_folder="../templates", static_folder="../static")
-    configure(app, settings or Settings.from_env(os.environ), process=process)
+    config.configure(app, settings, process=process)
     db.init_app(app)
     Migrate(app, db, render_as_batch=False)
+
+    # The order of these is the order in which they look at a request.
+    logs.init_app(app)
+    headers.init_app(app, settings)
+    errors.init_app(app)
+    sessions.init_app(app)
+    htmx.init_app(app)
+    hygiene.init_app(app)
+    access.init_app(app)
+    csrf.init_app(app)
+    language.init_app(app)
+    context.init_app(app)
+    openapi.init_app(app)
+
+    app.register_blueprint(pages.blueprint)
+    auth.init_app(app)
+
+    access.check_policies(app)
     return app

@@ -1,0 +1,1 @@
+"""Analytics for administrators: today's income, negative balances, the most expensive task."""

@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 BELL = "ates:bell"
 BELL_TTL_MS = 2_000
 RELAY_QUEUE = "relay"
+DEFAULT_QUEUE = "default"
 RELAY_JOB = "app.outbox.jobs.relay"
 TIMEOUT_S = 0.1
 # After Redis failed, nobody waits for it again for this long: a stalled server costs one request

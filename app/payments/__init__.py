@@ -1,0 +1,1 @@
+"""Payments: telling each employee by mail what they were paid."""

@@ -12,7 +12,7 @@ from app.kernel.actor import Actor
 from app.kernel.db import command, sql
 from app.kernel.errors import Conflict, NotFound
 from app.outbox import emit_from, wake_relay
-from app.tasks.models import checked_description, split_name
+from app.tasks.models import Draft, checked_description, split_name
 
 # Shared by all who assign tasks, exclusive for whoever changes who may be assigned any: a person
 # who is leaving cannot be given a task by a transaction that still saw them.
@@ -94,14 +94,6 @@ SELECT (SELECT count(*) FROM open) AS open, (SELECT count(*) FROM assigned) AS a
 REASSIGN_ALL = sql(_ASSIGN_AGAIN.format(which="true"))
 # The same for the open tasks of one employee.
 HAND_OVER = sql(_ASSIGN_AGAIN.format(which="assigned_to = :employee_id"))
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A task as somebody wrote it down: a name that may carry a ticket key, a description."""
-
-    name: str
-    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -51,6 +52,14 @@ class Log(Base):
     user_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("users.id"))
     actor_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("users.id"))
     event_id: Mapped[UUID | None] = mapped_column()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A task as somebody wrote it down: a name that may carry a ticket key, a description."""
+
+    name: str
+    description: str = ""
 
 
 def split_name(text: str) -> tuple[str | None, str]:

@@ -1,0 +1,106 @@
+"""Business days: what each brought, what closing the next will pay, and the mail of each payout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.accounting.queries.periods import Period
+from app.kernel import settings
+from app.kernel.db import sql
+
+# The company's days of a period, each with its sums, also those on which nothing happened.
+LEDGER_DAYS = sql("""
+SELECT day::date AS business_day, coalesce(l.fees, 0) AS fees, coalesce(l.rewards, 0) AS rewards,
+       coalesce(l.payouts, 0) AS payouts, coalesce(l.income, 0) AS income,
+       coalesce(l.transfers, 0) AS transfers, b.status
+FROM generate_series(CAST(:first AS timestamp), CAST(:last AS timestamp), interval '1 day')
+       AS days (day)
+LEFT JOIN ledger_days l ON l.business_day = days.day
+LEFT JOIN business_days b ON b.day = days.day
+ORDER BY days.day
+""")
+# Days that were closed or are closing, newest first, with the state of their mails.
+PAYOUT_RUNS = sql("""
+SELECT d.day, d.status, d.closed_at, d.fees, d.rewards, d.paid_total, d.paid_count,
+       m.mails_sent, m.mails_failed, m.mails_waiting
+FROM business_days d
+LEFT JOIN LATERAL (
+  SELECT count(*) FILTER (WHERE e.state = 'sent') AS mails_sent,
+         count(*) FILTER (WHERE e.state IN ('failed', 'unknown')) AS mails_failed,
+         count(*) FILTER (WHERE e.state IN ('queued', 'sending')) AS mails_waiting
+  FROM payouts p JOIN emails e ON e.payout_id = p.id WHERE p.business_day = d.day) AS m ON true
+WHERE d.status <> 'open' AND (CAST(:before AS date) IS NULL OR d.day < :before)
+ORDER BY d.day DESC LIMIT :limit
+""")
+PAYOUTS_OF_DAY = sql("""
+SELECT p.id, p.amount, p.transfer_id, a.user_id, u.login, e.id AS email_id, e.state AS mail_state,
+       e.attempts AS mail_attempts, e.last_error AS mail_error, e.sent_at AS mail_sent_at
+FROM payouts p
+JOIN accounts a ON a.id = p.account_id
+JOIN users u ON u.id = a.user_id
+LEFT JOIN emails e ON e.payout_id = p.id
+WHERE p.business_day = :day AND p.id > :after ORDER BY p.id LIMIT :limit
+""")
+# The next day that closing would close, and whether it has ended.
+NEXT_DAY = sql("""
+WITH next AS (
+  SELECT coalesce(
+    (SELECT day + 1 FROM business_days WHERE status = 'closed' ORDER BY day DESC LIMIT 1),
+    (SELECT day FROM business_days ORDER BY day LIMIT 1),
+    (business_now() AT TIME ZONE :timezone)::date) AS day)
+SELECT day, business_now() >= (day + 1)::timestamp AT TIME ZONE :timezone AS has_ended,
+       (business_now() AT TIME ZONE :timezone)::date AS today
+FROM next
+""")
+# Whom closing the day would pay, by the rule of the closing itself.
+WOULD_PAY = sql("""
+SELECT a.user_id, u.login, a.balance - coalesce(later.delta, 0) AS amount
+FROM accounts a JOIN users u ON u.id = a.user_id
+LEFT JOIN (SELECT account_id, sum(delta)::bigint AS delta FROM account_days
+           WHERE business_day > :day GROUP BY account_id) AS later ON later.account_id = a.id
+WHERE a.kind = 'employee' AND a.balance - coalesce(later.delta, 0) > 0
+  AND NOT EXISTS (SELECT FROM payouts p WHERE p.business_day = :day AND p.account_id = a.id)
+ORDER BY amount DESC, a.id
+""")
+PREVIEW_ROWS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What closing `business_day` would pay; `rows` are the largest, bounded."""
+
+    business_day: date
+    has_ended: bool
+    today: date
+    paid_count: int
+    paid_total: int
+    rows: Sequence[Any]
+
+
+def ledger_days(session: Session, period: Period) -> Sequence[Any]:
+    """Fees, rewards, payouts and income of each business day of the period, oldest first."""
+    return session.execute(LEDGER_DAYS, {"first": period.first, "last": period.last}).all()
+
+
+def business_days(session: Session, *, before: date | None = None, limit: int = 30) -> Sequence[Any]:
+    """Payout runs, newest first: days that were closed, with their totals and mails."""
+    return session.execute(PAYOUT_RUNS, {"before": before, "limit": limit}).all()
+
+
+def payouts_of_day(session: Session, day: date, *, after: int = 0, limit: int = 200) -> Sequence[Any]:
+    """The payouts of a day in order, each with the state of its mail."""
+    return session.execute(PAYOUTS_OF_DAY, {"day": day, "after": after, "limit": limit}).all()
+
+
+def close_preview(session: Session) -> Preview:
+    """What closing the next business day would pay, and whether it has ended."""
+    timezone = settings.current().business_timezone
+    day, has_ended, today = session.execute(NEXT_DAY, {"timezone": timezone}).one()
+    rows = session.execute(WOULD_PAY, {"day": day}).all()
+    total = sum(row.amount for row in rows)
+    return Preview(day, has_ended, today, len(rows), total, rows[:PREVIEW_ROWS])

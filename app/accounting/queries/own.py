@@ -1,0 +1,133 @@
+"""One's own account: the balance, today's earnings, and the statement with a running balance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.accounting.queries.periods import Period
+from app.kernel import settings
+from app.kernel.db import sql
+
+PAGE = 50
+PAGE_MAX = 200
+
+BALANCE_OF = sql("""
+SELECT coalesce(a.balance, 0) AS balance, coalesce(d.rewards, 0) AS rewards_today,
+       coalesce(d.fees, 0) AS fees_today, today.day AS business_day, business_now() AS as_of
+FROM (SELECT (business_now() AT TIME ZONE :timezone)::date AS day) AS today
+LEFT JOIN accounts a ON a.user_id = :user_id
+LEFT JOIN account_days d ON d.account_id = a.id AND d.business_day = today.day
+""")
+# A page of a statement, newest first. The running balance is that of the newest row of the page,
+# from the roll-up of the days before and the rows of its day, less what the rows above it moved.
+STATEMENT_PAGE = sql("""
+WITH own AS (SELECT id FROM accounts WHERE user_id = :user_id),
+page AS MATERIALIZED (
+  SELECT t.id, t.timestamp, t.recorded_at, t.business_day, t.late, t.kind, t.delta_balance,
+         t.balance_after, t.description, t.task_id, t.event_id, t.owner_account_id
+  FROM account_transfers t, own
+  WHERE t.owner_account_id = own.id AND t.business_day BETWEEN :first AND :last
+    AND (CAST(:before_day AS date) IS NULL
+         OR (t.business_day, t.id) < (CAST(:before_day AS date), CAST(:before_id AS bigint)))
+  ORDER BY t.business_day DESC, t.id DESC LIMIT :limit
+),
+newest AS (SELECT business_day, id, owner_account_id FROM page
+           ORDER BY business_day DESC, id DESC LIMIT 1),
+top AS (
+  SELECT coalesce((SELECT sum(d.delta) FROM account_days d WHERE d.account_id = n.owner_account_id
+                   AND d.business_day < n.business_day), 0)
+       + coalesce((SELECT sum(t.delta_balance) FROM account_transfers t
+                   WHERE t.owner_account_id = n.owner_account_id
+                     AND t.business_day = n.business_day AND t.id <= n.id), 0) AS balance
+  FROM newest n
+)
+SELECT page.id, page.timestamp, page.recorded_at, page.business_day, page.late, page.kind,
+       page.delta_balance, page.balance_after, page.description, page.task_id, page.event_id,
+       k.name AS task_name, k.ticket_key,
+       (top.balance - coalesce(sum(page.delta_balance) OVER above, 0))::bigint AS running_balance
+FROM page CROSS JOIN top LEFT JOIN tasks k ON k.id = page.task_id
+WINDOW above AS (ORDER BY page.business_day DESC, page.id DESC
+                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+ORDER BY page.business_day DESC, page.id DESC
+""")
+# What a period did to an account: the balance before it, its sums, the balance after it.
+PERIOD_OF = sql("""
+SELECT coalesce(sum(d.delta) FILTER (WHERE d.business_day < :first), 0)::bigint AS opening,
+       coalesce(sum(d.fees) FILTER (WHERE d.business_day >= :first), 0)::bigint AS fees,
+       coalesce(sum(d.rewards) FILTER (WHERE d.business_day >= :first), 0)::bigint AS rewards,
+       coalesce(sum(d.payouts) FILTER (WHERE d.business_day >= :first), 0)::bigint AS payouts,
+       coalesce(sum(d.delta), 0)::bigint AS closing
+FROM accounts a JOIN account_days d ON d.account_id = a.id
+WHERE a.user_id = :user_id AND d.business_day <= :last
+""")
+EARNINGS_BY_DAY = sql("""
+SELECT d.business_day, d.fees, d.rewards, d.payouts, d.delta
+FROM accounts a JOIN account_days d ON d.account_id = a.id
+WHERE a.user_id = :user_id AND d.business_day BETWEEN :first AND :last
+ORDER BY d.business_day LIMIT 400
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """A balance and today's movements in minor units; earned is rewards less fees."""
+
+    balance: int
+    rewards_today: int
+    fees_today: int
+    business_day: date
+    as_of: datetime
+
+    @property
+    def earned_today(self) -> int:
+        return self.rewards_today - self.fees_today
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A period of an account: balances at both ends, sums, and one page of its lines."""
+
+    period: Period
+    opening: int
+    fees: int
+    rewards: int
+    payouts: int
+    closing: int
+    lines: Sequence[Any]
+    has_more: bool
+
+
+def balance_of(session: Session, user_id: int) -> Balance:
+    """The balance of a person and what today brought; zero when they have no account yet."""
+    names = {"user_id": user_id, "timezone": settings.current().business_timezone}
+    return Balance(*session.execute(BALANCE_OF, names).one())
+
+
+def statement_of(
+    session: Session,
+    user_id: int,
+    period: Period,
+    *,
+    before: tuple[date, int] | None = None,
+    limit: int = PAGE,
+) -> Statement:
+    """A page of a person's statement, newest first; `before` is the last line of the page above."""
+    names = {"user_id": user_id, "first": period.first, "last": period.last}
+    day, transfer_id = before or (None, None)
+    lines = session.execute(
+        STATEMENT_PAGE,
+        {**names, "before_day": day, "before_id": transfer_id, "limit": limit + 1},
+    ).all()
+    sums = session.execute(PERIOD_OF, names).one()
+    return Statement(period, *sums, lines=lines[:limit], has_more=len(lines) > limit)
+
+
+def earnings_by_day(session: Session, user_id: int, period: Period) -> Sequence[Any]:
+    """A person's fees, rewards, payouts and their sum, by business day."""
+    names = {"user_id": user_id, "first": period.first, "last": period.last}
+    return session.execute(EARNINGS_BY_DAY, names).all()

@@ -1,0 +1,1 @@
+"""The demo company: people, and a history played through the real commands and the real relay."""

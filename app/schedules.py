@@ -1,0 +1,166 @@
+"""What happens by the clock: the whole schedule on one page.
+
+rq-scheduler may lose a tick or run it twice, and keeps its jobs where they can be lost. So every
+job has a fixed id and is registered again each minute; and each job claims its tick in PostgreSQL,
+which lets one run of it through.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq_scheduler import Scheduler
+from sqlalchemy.orm import Session
+
+from app.accounting import commands as accounting
+from app.auth.actors import service_actor
+from app.auth.commands import prune
+from app.kernel.db import command, sql
+from app.kernel.errors import Conflict
+from app.outbox import dead_letters
+from app.outbox.doorbell import DEFAULT_QUEUE, RELAY_QUEUE
+from app.outbox.jobs import relay
+from app.payments.commands import send_due_mail
+
+log = structlog.get_logger(__name__)
+
+REGISTER_EVERY_S = 60
+POLL_EVERY_S = 1
+PAYMENT_SERVICE = "payment-service"
+
+# Lets one run of a job through for each interval of the database's clock.
+CLAIM_TICK = sql("""
+INSERT INTO schedule_ticks (name, tick)
+VALUES (:name, date_bin(make_interval(secs => :every_s), now(), timestamptz '2000-01-01 00:00+00'))
+ON CONFLICT DO NOTHING
+""")
+FORGET_TICKS = sql("DELETE FROM schedule_ticks WHERE tick < now() - interval '7 days'")
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A job of the schedule: a function of this module, how often it is due, and its queue."""
+
+    name: str
+    every_s: int
+    work: Callable[[], object]
+    queue: str = DEFAULT_QUEUE
+
+
+def sweep() -> int:
+    """Relay what no bell rang for. Needs no claim: the cursor's lock lets one relay through."""
+    return relay()
+
+
+def close_days() -> None:
+    """The Payment Service: close the business days that have ended."""
+    try:
+        accounting.pay_to_workers(service_actor(PAYMENT_SERVICE))
+    except Conflict as conflict:
+        log.info("days_not_closed_yet", reason=conflict.message)
+
+
+def send_mail() -> int:
+    """Send the mail that is due."""
+    return send_due_mail()
+
+
+def retry_dead_letters() -> int:
+    """Deliver again the dead letters whose time has come."""
+    from app.subscriptions import CONSUMERS  # noqa: PLC0415 - the other composition root
+
+    return sum(dead_letters.retry_due(consumer) for consumer in CONSUMERS)
+
+
+def prune_expired() -> None:
+    """Forget expired sessions, tokens, keys and ticks."""
+    prune()
+    _forget_ticks()
+
+
+SCHEDULE: tuple[Scheduled, ...] = (
+    Scheduled("sweep", 2, sweep, RELAY_QUEUE),
+    Scheduled("send_mail", 5, send_mail),
+    Scheduled("close_days", 60, close_days),
+    Scheduled("retry_dead_letters", 60, retry_dead_letters),
+    Scheduled("prune_expired", 3600, prune_expired),
+)
+
+
+def tick(name: str) -> None:
+    """Run the scheduled job `name`, unless another run of it has this tick (an RQ job)."""
+    job = next(scheduled for scheduled in SCHEDULE if scheduled.name == name)
+    if job.work is sweep or _claim(job.name, job.every_s):
+        job.work()
+
+
+@command
+def _claim(session: Session, name: str, every_s: int) -> bool:
+    claimed = session.execute(CLAIM_TICK, {"name": name, "every_s": every_s})
+    return bool(claimed.rowcount)  # type: ignore[attr-defined]
+
+
+@command
+def _forget_ticks(session: Session) -> None:
+    session.execute(FORGET_TICKS)
+
+
+class _JsonJob(Job):
+    """rq-scheduler makes and reads its jobs without a serializer; ours are JSON, never pickle."""
+
+    def __init__(
+        self, id: str | None = None, connection: Redis | None = None, serializer: object = None
+    ) -> None:
+        super().__init__(id, connection, serializer or JSONSerializer)
+
+
+class _Clock(Scheduler):  # type: ignore[misc]  # rq-scheduler has no types
+    """rq-scheduler that registers its jobs again each minute, in case Redis has lost them."""
+
+    schedule_: tuple[Scheduled, ...] = ()
+    registered_at = float("-inf")
+
+    def enqueue_jobs(self) -> object:
+        if time.monotonic() - self.registered_at >= REGISTER_EVERY_S:
+            self.register()
+        return super().enqueue_jobs()
+
+    def register(self) -> None:
+        known = {job.id for job in self.get_jobs()}
+        for job in self.schedule_:
+            if f"ates:{job.name}" not in known:
+                self.schedule(
+                    datetime.now(UTC).replace(tzinfo=None),
+                    "app.schedules.tick",
+                    args=[job.name],
+                    interval=job.every_s,
+                    result_ttl=0,
+                    id=f"ates:{job.name}",
+                    queue_name=job.queue,
+                    timeout=300,
+                )
+        self.registered_at = time.monotonic()
+
+
+def run(redis_url: str, schedule: tuple[Scheduled, ...]) -> None:
+    """Put due jobs on the queue until a signal ends the process; a lost Redis is waited for."""
+    while True:
+        clock = _Clock(
+            connection=Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=1),
+            interval=POLL_EVERY_S,
+            job_class=_JsonJob,
+        )
+        clock.schedule_ = schedule
+        try:
+            clock.run()
+        except RedisError as error:
+            log.warning("redis_is_away", error=type(error).__name__)
+            time.sleep(POLL_EVERY_S)

@@ -1,0 +1,51 @@
+"""The RQ worker: relays the event log, sends mail, runs what the schedule asks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask
+from redis import Redis
+from rq import Queue, SimpleWorker
+from rq.serializers import JSONSerializer
+
+from app import create_app
+from app.kernel import settings
+from app.outbox.doorbell import DEFAULT_QUEUE, RELAY_QUEUE
+from app.outbox.jobs import relay
+
+
+class Worker(SimpleWorker):
+    """Runs jobs in this process: the relay answers a bell in milliseconds, without a fork.
+
+    A job that dies with its process is done again from PostgreSQL, which knows what is done; so
+    nothing is kept in Redis about it.
+    """
+
+    # RQ doubles its wait for a lost Redis up to a minute; the relay shall be back in seconds.
+    max_connection_wait_time = 2.0
+    app: Flask
+
+    def perform_job(self, *args: Any, **kwargs: Any) -> bool:
+        """Run one job in an application context, and so in a database session, of its own."""
+        with self.app.app_context():
+            return super().perform_job(*args, **kwargs)
+
+
+def main() -> None:
+    """Serve the queues until a signal ends the process; begin with what waits in the log."""
+    app = create_app(process="worker")
+    with app.app_context():
+        relay()
+    connection = Redis.from_url(settings.current().redis_url)
+    queues = [
+        Queue(name, connection=connection, serializer=JSONSerializer)
+        for name in (RELAY_QUEUE, DEFAULT_QUEUE)
+    ]
+    worker = Worker(queues, connection=connection, serializer=JSONSerializer)
+    worker.app = app
+    worker.work(logging_level="WARNING")
+
+
+if __name__ == "__main__":
+    main()
