@@ -3,8 +3,6 @@
   "use strict";
 
   const find = (selector, root = document) => root.querySelector(selector);
-  let rowBefore = -1;
-  let focusInside = null;
 
   // --- Focus -------------------------------------------------------------------------------------
   // A refused form: its first wrong field. A swap that took the focused control away: the control
@@ -19,24 +17,35 @@
     return [...document.querySelectorAll("[data-complete]")];
   }
 
-  document.addEventListener("htmx:before:swap", () => {
-    focusInside = document.activeElement;
-    rowBefore = completeButtons().indexOf(focusInside);
-  });
+  // Remembered before the request, because a button that is disabled meanwhile loses its focus.
+  function rememberFocus(ctx) {
+    const element = document.activeElement;
+    ctx.focus = {
+      element,
+      row: completeButtons().indexOf(element),
+      above: element.closest("tbody.pager")?.previousElementSibling,
+    };
+  }
 
   document.addEventListener("htmx:after:swap", (event) => {
-    if (event.detail.ctx.response?.status === 422 && focusFirstError(document)) return;
-    if (!focusInside || focusInside === document.body || focusInside.isConnected) return;
-    if (document.activeElement && document.activeElement !== document.body) return;
+    const { ctx } = event.detail;
+    if (ctx.response?.status === 422 && focusFirstError(document)) return;
+    const { element, row, above } = ctx.focus ?? {};
+    if (!element || element === document.body || element.isConnected) return;
+    if (document.activeElement !== document.body) return;
     const buttons = completeButtons();
-    const next = rowBefore < 0 ? null : buttons[Math.min(rowBefore, buttons.length - 1)];
-    (next ?? find("#main")).focus({ preventScroll: !next });
+    const heir = above
+      ? find("a, button", above.nextElementSibling)
+      : row >= 0 && buttons[Math.min(row, buttons.length - 1)];
+    (heir || find("#main")).focus({ preventScroll: !heir });
   });
 
   // --- Requests ----------------------------------------------------------------------------------
   // Empty filters stay out of the address.
   document.addEventListener("htmx:config:request", (event) => {
-    const { method, body } = event.detail.ctx.request;
+    const { ctx } = event.detail;
+    rememberFocus(ctx);
+    const { method, body } = ctx.request;
     if (method !== "GET") return;
     for (const [name, value] of [...body]) if (value === "") body.delete(name);
   });
