@@ -55,7 +55,7 @@
   document.addEventListener("htmx:after:request", (event) => {
     const { ctx } = event.detail;
     const { status, headers } = ctx.response;
-    if (status < 400 || status === 422) return;
+    if (status < 400) return;
     const page = new DOMParser().parseFromString(ctx.text, "text/html");
     const title = find("[data-error-title]", page)?.textContent;
     if (!title && status < 500) return;
