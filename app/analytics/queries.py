@@ -23,6 +23,11 @@ FROM (SELECT (business_now() AT TIME ZONE :timezone)::date AS day) AS today
 LEFT JOIN ledger_days l ON l.business_day = today.day
 """)
 NEGATIVE_COUNT = sql("SELECT count(*) FROM accounts WHERE balance < 0")
+BALANCE_SUMS = sql("""
+SELECT count(*) AS accounts, count(*) FILTER (WHERE balance < 0) AS negative,
+       coalesce(sum(balance) FILTER (WHERE balance < 0), 0)::bigint AS negative_sum
+FROM accounts WHERE kind = 'employee'
+""")
 NEGATIVE_BALANCES = sql("""
 SELECT a.id, a.user_id, u.login, a.balance FROM accounts a JOIN users u ON u.id = a.user_id
 WHERE a.balance < 0 AND (CAST(:after_balance AS bigint) IS NULL
@@ -95,6 +100,11 @@ def today_income(session: Session) -> Income:
 def negative_count(session: Session) -> int:
     """How many employees' balances are below zero now."""
     return int(session.execute(NEGATIVE_COUNT).scalar_one())
+
+
+def balance_sums(session: Session) -> Any:
+    """How many `accounts` employees have, how many are `negative`, and `negative_sum`."""
+    return session.execute(BALANCE_SUMS).one()
 
 
 def negative_balances(

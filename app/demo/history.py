@@ -43,6 +43,7 @@ OPEN_TASKS = sql("""
 SELECT t.id, t.assigned_to, u.login, u.role FROM tasks t JOIN users u ON u.id = t.assigned_to
 WHERE NOT t.is_finished ORDER BY t.id
 """)
+REAL_TODAY = sql("SELECT (now() AT TIME ZONE :timezone)::date")
 NUMBER = sql("SELECT count(*) FROM tasks")
 
 
@@ -156,8 +157,9 @@ def _open_tasks(session: Session) -> list[tuple[int, Actor]]:
 
 @command
 def _real_today(session: Session) -> date:
-    clock.reset(session)
-    return clock.today(session, settings.current().business_timezone)
+    names = {"timezone": settings.current().business_timezone}
+    today: date = session.execute(REAL_TODAY, names).scalar_one()
+    return today
 
 
 @command

@@ -34,7 +34,7 @@ WITH roster AS MATERIALIZED (
 ), created AS (
   INSERT INTO tasks (ticket_key, name, description, assigned_to, created_by)
   SELECT ticket_key, name, description, employee, :actor_id FROM drawn ORDER BY ordinality
-  RETURNING id AS task_id, assigned_to AS user_id, created_by AS actor_id,
+  RETURNING id AS task_id, name, assigned_to AS user_id, created_by AS actor_id,
             created_at AS occurred_at, uuidv7() AS event_id
 ), logged AS (
   INSERT INTO logs (task_id, timestamp, type, user_id, actor_id, event_id)
@@ -42,7 +42,7 @@ WITH roster AS MATERIALIZED (
 ), told AS (
   {emit_from(TaskCreated, "created")}
 )
-SELECT c.task_id, c.user_id, u.login FROM created c JOIN users u ON u.id = c.user_id
+SELECT c.task_id, c.name, c.user_id, u.login FROM created c JOIN users u ON u.id = c.user_id
 ORDER BY c.task_id
 """)
 
@@ -101,6 +101,7 @@ class CreatedTask:
     """A task that was created, and the employee who was drawn for it."""
 
     task_id: int
+    name: str
     assigned_to: int
     assignee_login: str
 

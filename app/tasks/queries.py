@@ -184,6 +184,11 @@ def reassignment_cost(session: Session) -> Any:
     return session.execute(REASSIGNMENT_COST).one()
 
 
+def assignable_count(session: Session) -> int:
+    """How many employees can be assigned tasks."""
+    return int(session.execute(ASSIGNABLE_COUNT).scalar_one())
+
+
 def open_count(session: Session) -> int:
     """How many tasks are open."""
     return int(session.execute(OPEN_COUNT).scalar_one())
@@ -192,3 +197,46 @@ def open_count(session: Session) -> int:
 def assignees(session: Session) -> Sequence[Any]:
     """Those who can have open tasks: `id` and `login`, by login."""
     return session.execute(ASSIGNEES).all()
+
+
+# Today's money and the counts of one's tasks; pending while one's own events wait to be posted.
+EARNINGS_OF = sql("""
+SELECT coalesce(d.rewards - d.fees, 0) AS today_cents, coalesce(a.balance, 0) AS balance_cents,
+       n.open_count, n.finished_count, n.finished_today_count,
+       EXISTS (
+         SELECT FROM (
+           SELECT o.user_id FROM outbox o, outbox_cursors c
+           WHERE c.consumer = 'accounting' AND (o.xid, o.id) > (c.xid, c.id)
+           ORDER BY o.xid, o.id LIMIT 1000) AS waiting
+         WHERE waiting.user_id = :user_id) AS is_pending
+FROM (SELECT (business_now() AT TIME ZONE :timezone)::date AS day) AS today
+LEFT JOIN accounts a ON a.user_id = :user_id
+LEFT JOIN account_days d ON d.account_id = a.id AND d.business_day = today.day
+CROSS JOIN LATERAL (
+  SELECT count(*) FILTER (WHERE NOT t.is_finished) AS open_count,
+         count(*) FILTER (WHERE t.is_finished) AS finished_count,
+         count(*) FILTER (WHERE t.finished_at >= today.day::timestamp AT TIME ZONE :timezone)
+           AS finished_today_count
+  FROM tasks t WHERE t.assigned_to = :user_id) AS n
+""")
+
+
+def earnings_of(session: Session, user_id: int, timezone: str) -> Any:
+    """What today brought somebody (rewards less fees), their balance, and counts of their tasks.
+
+    `today_cents`, `balance_cents`, `open_count`, `finished_count`, `finished_today_count`, and
+    `is_pending`: whether events of theirs wait to be posted.
+    """
+    names = {"user_id": user_id, "timezone": timezone}
+    return session.execute(EARNINGS_OF, names).one()
+
+
+# The company's income from a task: the fees charged for it less the reward credited.
+INCOME_OF_TASK = sql(
+    "SELECT coalesce(-sum(delta_balance), 0)::bigint FROM account_transfers WHERE task_id = :task_id"
+)
+
+
+def income_of(session: Session, task_id: int) -> int:
+    """What the company earned by a task so far, in minor units."""
+    return int(session.execute(INCOME_OF_TASK, {"task_id": task_id}).scalar_one())

@@ -8,11 +8,12 @@ from app.accounting.queries.days import (
     payouts_of_day,
 )
 from app.accounting.queries.ledger import (
+    PAGE,
+    PAGE_MAX,
     LedgerFilter,
     TransferRow,
     Totals,
     all_transfers,
-    balance_sums,
     balances,
     export_transfers,
     totals,
@@ -27,6 +28,8 @@ from app.accounting.queries.own import (
 from app.accounting.queries.periods import Period, parse_period
 
 __all__ = [
+    "PAGE",
+    "PAGE_MAX",
     "Balance",
     "LedgerFilter",
     "Period",
@@ -36,7 +39,6 @@ __all__ = [
     "TransferRow",
     "all_transfers",
     "balance_of",
-    "balance_sums",
     "balances",
     "business_days",
     "close_preview",

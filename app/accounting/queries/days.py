@@ -54,7 +54,12 @@ WITH next AS (
     (SELECT day FROM business_days ORDER BY day LIMIT 1),
     (business_now() AT TIME ZONE :timezone)::date) AS day)
 SELECT day, business_now() >= (day + 1)::timestamp AT TIME ZONE :timezone AS has_ended,
-       (business_now() AT TIME ZONE :timezone)::date AS today
+       (business_now() AT TIME ZONE :timezone)::date AS today,
+       (SELECT count(*) FROM accounts WHERE kind = 'employee') AS accounts,
+       (SELECT count(*) FROM (
+          SELECT FROM outbox o LEFT JOIN outbox_cursors c ON c.consumer = 'accounting'
+          WHERE (o.xid, o.id) > (coalesce(c.xid, '0'), coalesce(c.id, 0)) LIMIT 10000) AS bounded)
+         AS waiting
 FROM next
 """)
 # Whom closing the day would pay, by the rule of the closing itself.
@@ -79,6 +84,8 @@ class Preview:
     today: date
     paid_count: int
     paid_total: int
+    unpaid_count: int
+    waiting_count: int
     rows: Sequence[Any]
 
 
@@ -100,7 +107,15 @@ def payouts_of_day(session: Session, day: date, *, after: int = 0, limit: int = 
 def close_preview(session: Session) -> Preview:
     """What closing the next business day would pay, and whether it has ended."""
     timezone = settings.current().business_timezone
-    day, has_ended, today = session.execute(NEXT_DAY, {"timezone": timezone}).one()
-    rows = session.execute(WOULD_PAY, {"day": day}).all()
-    total = sum(row.amount for row in rows)
-    return Preview(day, has_ended, today, len(rows), total, rows[:PREVIEW_ROWS])
+    next_day = session.execute(NEXT_DAY, {"timezone": timezone}).one()
+    rows = session.execute(WOULD_PAY, {"day": next_day.day}).all()
+    return Preview(
+        business_day=next_day.day,
+        has_ended=next_day.has_ended,
+        today=next_day.today,
+        paid_count=len(rows),
+        paid_total=sum(row.amount for row in rows),
+        unpaid_count=next_day.accounts - len(rows),
+        waiting_count=next_day.waiting,
+        rows=rows[:PREVIEW_ROWS],
+    )

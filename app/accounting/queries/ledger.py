@@ -38,12 +38,6 @@ LEFT JOIN account_days d ON d.account_id = a.id AND d.business_day = :today
 WHERE a.kind = 'employee'
 ORDER BY a.balance, a.id LIMIT :limit
 """)
-BALANCE_SUMS = sql("""
-SELECT coalesce(sum(balance) FILTER (WHERE balance > 0), 0)::bigint AS liabilities,
-       coalesce(-sum(balance) FILTER (WHERE balance < 0), 0)::bigint AS debts,
-       count(*) FILTER (WHERE balance < 0) AS negative
-FROM accounts WHERE kind = 'employee'
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +163,3 @@ def _only(sums: Totals, wanted: LedgerFilter, session: Session) -> Totals:
 def balances(session: Session, today: date, *, limit: int = 500) -> Sequence[Any]:
     """Every employee's balance, the largest debt first, with today's rewards and fees."""
     return session.execute(BALANCES, {"today": today, "limit": limit}).all()
-
-
-def balance_sums(session: Session) -> Any:
-    """`liabilities` (sum of positive balances), `debts` (sum of negative ones), `negative` (count)."""
-    return session.execute(BALANCE_SUMS).one()

@@ -1,0 +1,146 @@
+"""Closing a business day: what it will pay, paying it, and what became of it."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+from flask import Response, flash, render_template, request, url_for
+from flask_babel import format_date, gettext
+
+from app.accounting import commands, queries
+from app.accounting.commands import ClosedDay
+from app.accounting.pages import blueprint
+from app.accounting.pages.report import person_url
+from app.accounting.queries import Period, Preview
+from app.kernel import settings
+from app.kernel.db import db
+from app.kernel.errors import BadInput, Conflict, NotFound
+from app.web import htmx
+from app.web.access import current_actor, requires
+
+MAIL_STATES = {"queued": "queued", "sending": "queued", "sent": "sent"}
+
+
+@blueprint.get("/close-day")
+@requires("see_all_transfers")
+def close_day() -> str:
+    """What closing the next business day will pay to whom, before it is paid."""
+    return render_template("accounting/close_day.html", closing=_closing())
+
+
+@blueprint.post("/payouts")
+@requires("pay_to_workers")
+def run_payouts() -> Response:
+    """Close the day that the form names and pay; a second time changes nothing and says so."""
+    day = _day(request.form.get("business_day", ""))
+    try:
+        closed = commands.pay_to_workers(current_actor(), business_day=day)
+    except Conflict as error:
+        flash(gettext(error.message), "error")
+        return htmx.go_to(url_for("accounting.close_day"))
+    return _closed(closed)
+
+
+@blueprint.post("/demo/end-day")
+@requires("end_demo_day")
+def end_day() -> Response:
+    """Demo only: move the clock to the next business day and close the one that the form names."""
+    preview = queries.close_preview(db.session())
+    if _day(request.form.get("business_day", "")) != preview.today:
+        # A second click, or an old page: that day was ended already.
+        return htmx.go_to(url_for("accounting.close_day"))
+    try:
+        return _closed(commands.end_demo_day(current_actor()))
+    except Conflict as error:
+        flash(gettext(error.message), "error")
+        return htmx.go_to(url_for("accounting.close_day"))
+
+
+@blueprint.get("/payouts/<day>")
+@requires("see_all_transfers")
+def payout_run(day: str) -> str:
+    """What a closed day paid to whom, and the mail of each."""
+    wanted = _day(day)
+    runs = queries.business_days(db.session(), before=wanted + timedelta(days=1), limit=1)
+    if not runs or runs[0].day != wanted:
+        raise NotFound("That day has not been closed")
+    run = runs[0]
+    period = Period(wanted, wanted)
+    return render_template(
+        "accounting/payout_run.html",
+        run={
+            "day": run.day,
+            "paid_cents": run.paid_total or 0,
+            "paid_count": run.paid_count or 0,
+            "income_cents": (run.fees or 0) - (run.rewards or 0),
+            "closed_at": run.closed_at,
+            "mails_sent": run.mails_sent,
+        },
+        payouts=[
+            {
+                "user_id": row.user_id,
+                "login": row.login,
+                "cents": row.amount,
+                "url": person_url(row.user_id, period),
+                "mail_state": _mail_state(row),
+                "mail_error": row.mail_error,
+            }
+            for row in queries.payouts_of_day(db.session(), wanted)
+        ],
+    )
+
+
+def _closed(closed: ClosedDay) -> Response:
+    if closed.already_closed:
+        flash(gettext("This day was closed already; nothing was paid again."))
+    else:
+        flash(gettext("The day is closed."))
+    return htmx.go_to(url_for("accounting.payout_run", day=closed.business_day.isoformat()))
+
+
+def _closing() -> dict[str, Any]:
+    preview = queries.close_preview(db.session())
+    is_demo_day = settings.current().demo and preview.business_day == preview.today
+    period = Period(preview.business_day, preview.business_day)
+    return {
+        "day": preview.business_day,
+        "hint": _hint(preview),
+        "total_cents": preview.paid_total,
+        "payees": [
+            {
+                "user_id": row.user_id,
+                "login": row.login,
+                "cents": row.amount,
+                "url": person_url(row.user_id, period),
+            }
+            for row in preview.rows
+        ],
+        "unpaid_count": preview.unpaid_count,
+        "waiting_count": preview.waiting_count,
+        "can_close": preview.has_ended,
+        "can_end_day": is_demo_day,
+        "refusal": _hint(preview),
+    }
+
+
+def _hint(preview: Preview) -> str:
+    if preview.has_ended:
+        return gettext("ended; can be closed")
+    tomorrow = format_date(preview.business_day + timedelta(days=1), "long", rebase=False)
+    return gettext("goes on; can be closed from %(day)s on", day=tomorrow)
+
+
+def _mail_state(row: Any) -> str:
+    if row.mail_state == "queued" and row.mail_attempts:
+        return "retrying"
+    return MAIL_STATES.get(row.mail_state, "failed")
+
+
+def _day(text: str) -> date:
+    try:
+        if len(text) != 10:
+            raise ValueError(text)
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise BadInput(fields={"business_day": "A date such as 2026-11-30"}) from error
