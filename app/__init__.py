@@ -7,9 +7,14 @@ import os
 from flask import Flask
 from flask_migrate import Migrate
 
-from app import auth
+from app import auth, cli, subscriptions
+from app.accounting.pages import blueprint as accounting_pages
+from app.analytics.pages import blueprint as analytics_pages
+from app.kernel import settings as kernel_settings
 from app.kernel.db import db
 from app.kernel.settings import Settings
+from app.outbox import doorbell
+from app.tasks.pages import blueprint as tasks_pages
 from app.web import (
     access,
     config,
@@ -31,9 +36,12 @@ def create_app(settings: Settings | None = None, *, process: str = "web") -> Fla
     """The application, from `settings` or the environment; `process` is `web` or `worker`."""
     settings = settings or Settings.from_env(os.environ)
     app = Flask(__name__, template_folder="../templates", static_folder="../static")
+    kernel_settings.use(settings)
     config.configure(app, settings, process=process)
     db.init_app(app)
     Migrate(app, db, render_as_batch=False)
+    doorbell.hang(settings.redis_url)
+    subscriptions.subscribe()
 
     # The order of these is the order in which they look at a request.
     logs.init_app(app)
@@ -50,6 +58,10 @@ def create_app(settings: Settings | None = None, *, process: str = "web") -> Fla
 
     app.register_blueprint(pages.blueprint)
     auth.init_app(app)
+    app.register_blueprint(tasks_pages)
+    app.register_blueprint(accounting_pages)
+    app.register_blueprint(analytics_pages)
+    cli.init_app(app)
 
     access.check_policies(app)
     return app

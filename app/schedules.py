@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from app.accounting import commands as accounting
 from app.auth.actors import service_actor
-from app.auth.commands import prune
+from app.auth.commands import prune_access
 from app.kernel.db import command, sql
 from app.kernel.errors import Conflict
 from app.outbox import dead_letters
@@ -82,7 +82,7 @@ def retry_dead_letters() -> int:
 
 def prune_expired() -> None:
     """Forget expired sessions, tokens, keys and ticks."""
-    prune()
+    prune_access()
     _forget_ticks()
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from app.accounting.consumer import CONSUMER as ACCOUNTING
 from app.events import EmployeeUnassignable, Event
+from app.outbox import jobs
 from app.outbox.emit import Subscriber, subscribe_same_transaction
 from app.outbox.relay import Consumer
 from app.tasks.commands import hand_over
@@ -26,5 +27,6 @@ CONSUMERS: tuple[Consumer, ...] = (ACCOUNTING,)
 
 
 def subscribe() -> None:
-    """Connect the subscribers (at start)."""
+    """Connect the subscribers of both kinds (at start)."""
     subscribe_same_transaction(SAME_TRANSACTION)
+    jobs.serve(CONSUMERS)

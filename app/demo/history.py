@@ -80,11 +80,10 @@ def accounts() -> list[tuple[str, Role]]:
 
 
 def _hire() -> None:
-    founder = Actor(0, "demo", Role.ADMINISTRATOR)
     for login, role in PEOPLE:
         if not _exists(login):
             create_user(
-                founder, login=login, email=f"{login}@ates.example", password=PASSWORD, role=role
+                None, login=login, email=f"{login}@ates.example", password=PASSWORD, role=role
             )
 
 

@@ -31,6 +31,7 @@ CREATE INDEX tasks_open_idx ON tasks (id) WHERE NOT is_finished;
 CREATE INDEX tasks_open_of_idx ON tasks (assigned_to, id) WHERE NOT is_finished;
 CREATE INDEX tasks_finished_of_idx ON tasks (assigned_to, finished_at, id) WHERE is_finished;
 CREATE INDEX tasks_finished_at_idx ON tasks (finished_at) WHERE is_finished;
+CREATE INDEX tasks_created_at_idx ON tasks (created_at);
 CREATE INDEX tasks_search_idx ON tasks
   USING gin ((coalesce(ticket_key, '') || ' ' || name) gin_trgm_ops);
 GRANT SELECT, INSERT, UPDATE ON tasks TO ates_app;
