@@ -147,12 +147,24 @@ def _first_people(settings: Settings, env: dict[str, str]) -> str:
     """Make those who can sign in first; what to tell about them."""
     if settings.demo:
         show("demo", "seed", env=env)
-        return answer(["demo", "accounts"], env=env)
+        return (
+            f"Sign in as one of (login, role, password):\n{answer(['demo', 'accounts'], env=env)}"
+        )
+    if _has_administrator(env["DATABASE_URL"]):
+        return "Sign in with your login and password."
     if settings.admin_login and settings.admin_email and settings.admin_password:
         options = ["--email", settings.admin_email, "--role", "administrator", "--password-stdin"]
-        create = ["user", "create", settings.admin_login, *options, "--unless-administrator-exists"]
-        return answer(create, env=env, given=settings.admin_password + "\n")
-    return answer(["user", "invite-first-admin"], env=env)
+        create = ["user", "create", settings.admin_login, *options]
+        answer(create, env=env, given=settings.admin_password + "\n")
+        return f"Sign in as {settings.admin_login}, the first administrator."
+    link = answer(["user", "invite-first-admin"], env=env)
+    return f"Make the first administrator by this link, which works once:\n{link}"
+
+
+def _has_administrator(database_url: str) -> bool:
+    statement = "SELECT FROM users WHERE role = 'administrator' AND is_active LIMIT 1"
+    with psycopg.connect(database_url, connect_timeout=CONNECT_TIMEOUT_S) as connection:
+        return connection.execute(statement).fetchone() is not None
 
 
 def _wait_until_ready(
