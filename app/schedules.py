@@ -136,14 +136,14 @@ class _Clock(Scheduler):  # type: ignore[misc]  # rq-scheduler has no types
     def register(self) -> None:
         known = {job.id for job in self.get_jobs()}
         for job in self.schedule_:
-            if f"ates:{job.name}" not in known:
+            if f"ates-{job.name}" not in known:
                 self.schedule(
                     datetime.now(UTC).replace(tzinfo=None),
                     "app.schedules.tick",
                     args=[job.name],
                     interval=job.every_s,
                     result_ttl=0,
-                    id=f"ates:{job.name}",
+                    id=f"ates-{job.name}",
                     queue_name=job.queue,
                     timeout=300,
                 )

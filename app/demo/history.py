@@ -89,11 +89,11 @@ def _hire() -> None:
 
 def _play_day(day: date) -> None:
     random = Random(day.toordinal())  # noqa: S311 - a story, not a secret
-    load = 2 if day.weekday() >= 5 else 5
+    load = 2 if day.weekday() >= 5 else 6
     for step in range(STEPS):
         _set_clock(day, DAY_BEGINS + step * STEP)
         _create(random, random.randint(load - 2, load + 2))
-        _complete(random, share=random.uniform(0.05, 0.3))
+        _complete(random, share=random.uniform(0.03, 0.15))
         if step == STEPS // 2 and day.weekday() < 5:
             tasks.reassign_tasks(_named("manager"))
     _set_clock(day + timedelta(days=1), timedelta(minutes=5))
@@ -103,8 +103,8 @@ def _play_day(day: date) -> None:
 def _play_morning(day: date) -> None:
     random = Random(day.toordinal())  # noqa: S311 - a story, not a secret
     _set_clock(day, timedelta(minutes=10))
-    _create(random, 18)
-    _complete(random, share=0.25)
+    _create(random, 24)
+    _complete(random, share=0.15)
 
 
 def _create(random: Random, count: int) -> None:
