@@ -27,7 +27,8 @@ class Origin:
     request_id: str | None = None
 
 
-origin: ContextVar[Origin] = ContextVar("origin", default=Origin())
+NOWHERE = Origin()
+origin: ContextVar[Origin] = ContextVar("origin", default=NOWHERE)
 
 
 def record(

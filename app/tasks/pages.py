@@ -229,7 +229,7 @@ def _completed(task_id: int, *, status: int = 200, message: str | None = None) -
     """The row as it is now, for htmx; else back to where the person was."""
     if htmx.wants_fragment():
         task = _view(queries.task_for(db.session(), current_actor(), task_id), can_complete=False)
-        return htmx.page("tasks/_completed.html", status=status, task=task, earnings=_earnings())
+        return htmx.page("tasks/_completed.html", None, status, task=task, earnings=_earnings())
     if message:
         flash(message, "error")
     url = request.form.get("next")

@@ -1,0 +1,95 @@
+"""The names that every template may use."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, current_app, g, request, url_for
+from flask_babel import LazyString, lazy_gettext
+
+from app.kernel.settings import Settings
+from app.web.language import language, theme
+from app.web.sessions import signed_in
+
+HASH_LENGTH = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A page of the main navigation, for those whose role may do `action`."""
+
+    endpoint: str
+    label: LazyString
+    action: str
+
+
+# In the order shown. A page that is not registered is left out.
+NAVIGATION = (
+    Entry("tasks.mine", lazy_gettext("My tasks"), "see_own_tasks"),
+    Entry("tasks.all", lazy_gettext("All tasks"), "see_all_tasks"),
+    Entry("accounting.mine", lazy_gettext("My account"), "see_own_account"),
+    Entry("accounting.report", lazy_gettext("Report"), "see_all_transfers"),
+    Entry("analytics.index", lazy_gettext("Analytics"), "see_analytics"),
+    Entry("auth.people", lazy_gettext("People"), "manage_people"),
+)
+
+
+def init_app(app: Flask) -> None:
+    """Give the templates of `app` their names."""
+    app.context_processor(_names)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+
+def navigation() -> list[dict[str, Any]]:
+    """The pages that the signed-in user may open: url, label, and whether it is this one."""
+    user = signed_in()
+    if user is None:
+        return []
+    views = current_app.view_functions
+    return [
+        {
+            "endpoint": entry.endpoint,
+            "url": url_for(entry.endpoint),
+            "label": entry.label,
+            "active": request.endpoint == entry.endpoint,
+        }
+        for entry in NAVIGATION
+        if entry.endpoint in views and user.may(entry.action)
+    ]
+
+
+def asset(filename: str) -> str:
+    """The address of a file in static/, with its content's hash, so that it may be kept."""
+    folder = current_app.static_folder or ""
+    return url_for("static", filename=filename, v=_content_hash(Path(folder, filename)))
+
+
+def idempotency_key() -> str:
+    """A new key for a form that must have one effect however often it is sent."""
+    return uuid.uuid4().hex
+
+
+def _names() -> dict[str, Any]:
+    settings: Settings = current_app.config["SETTINGS"]
+    return {
+        "lang": language(),
+        "theme": theme(),
+        "nav": navigation(),
+        "request_id": g.get("request_id"),
+        "demo": settings.demo,
+        "stopped": None,
+        "asset": asset,
+        "idempotency_key": idempotency_key,
+    }
+
+
+@lru_cache(maxsize=256)
+def _content_hash(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:HASH_LENGTH]

@@ -1,0 +1,121 @@
+"""Errors as answers: a page, something htmx can place, or problem+json under /api/ (RFC 9457)."""
+
+from __future__ import annotations
+
+import structlog
+from flask import Flask, Response, g, json, make_response, render_template, request, url_for
+from flask_babel import gettext
+from jinja2 import TemplateNotFound
+from markupsafe import escape
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
+
+from app.kernel.db import db
+from app.kernel.errors import NotSignedIn
+from app.web import htmx
+from app.web.problems import SERVER_ERROR, Problem, problem_of
+from app.web.sessions import API_PREFIX, be_nobody
+
+PROBLEM_JSON = "application/problem+json"
+UNAUTHORIZED = 401
+log = structlog.get_logger(__name__)
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error of `app` in the form that its client understands."""
+    app.register_error_handler(Exception, handle)
+
+
+def handle(error: Exception) -> Response:
+    """The answer to `error`. An unforeseen one is logged with its traceback, and not shown."""
+    if isinstance(error, RequestRedirect):
+        return make_response(error.get_response())
+    if isinstance(error, HTTPException) and error.response is not None:
+        return make_response(error.response)
+    problem = problem_of(error)
+    if problem.status >= SERVER_ERROR:
+        _log(error, problem)
+        db.session.remove()
+    response = _answer(error, problem)
+    response.headers.update(problem.headers)
+    return response
+
+
+def is_api() -> bool:
+    """Whether the request is for the REST API."""
+    return request.path.startswith(API_PREFIX)
+
+
+def _log(error: Exception, problem: Problem) -> None:
+    if problem.status == SERVER_ERROR:
+        log.error("internal_error", exc_info=error)
+    else:
+        log.warning("unavailable", error=type(error).__name__, cause=str(error)[:300])
+
+
+def _answer(error: Exception, problem: Problem) -> Response:
+    if is_api():
+        return problem_json(problem)
+    if isinstance(error, NotSignedIn):
+        return _to_sign_in()
+    return _page(problem)
+
+
+def problem_json(problem: Problem) -> Response:
+    """The problem as RFC 9457 has it, with `errors` for fields and the request's id."""
+    body = {
+        "type": f"/api/docs#{problem.slug}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "instance": request.path,
+        "request_id": g.get("request_id"),
+    }
+    if problem.fields:
+        body["errors"] = [
+            {"pointer": where, "detail": message} for where, message in problem.fields.items()
+        ]
+    response = make_response(json.dumps(body), problem.status)
+    response.mimetype = PROBLEM_JSON
+    if problem.status == UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="aTES"'
+    return response
+
+
+def _to_sign_in() -> Response:
+    """A page that needs a person: to the sign-in page, and back to a page that was being read."""
+    if htmx.wants_fragment():
+        url = url_for("auth.sign_in")
+        return htmx.steer(make_response("", UNAUTHORIZED), redirect=url)
+    back = request.full_path.rstrip("?") if request.method == "GET" else None
+    return htmx.go_to(url_for("auth.sign_in", next=back if back != "/" else None))
+
+
+def _page(problem: Problem) -> Response:
+    if problem.status >= SERVER_ERROR and "_login_user" not in g:
+        be_nobody()  # the page must not ask the database that just failed
+    try:
+        body = render_template(
+            [f"errors/{problem.status}.html", "errors/500.html"],
+            problem=problem,
+            message=gettext(problem.detail) if problem.detail else "",
+        )
+    except TemplateNotFound:
+        body = _bare_page(problem)
+    except Exception:  # an error page that fails must not hide what it was to tell
+        log.exception("error_page_failed")
+        body = _bare_page(problem)
+    response = make_response(body, problem.status)
+    if htmx.wants_fragment():
+        htmx.steer(response, retarget="#main", reselect="#main", reswap="outerHTML")
+    return response
+
+
+def _bare_page(problem: Problem) -> str:
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8>"
+        f"<title>{escape(problem.title)}</title>"
+        f"<main id=main><h1 data-error-title>{escape(problem.title)}</h1>"
+        f"<p data-error-advice>{escape(problem.detail)}</p>"
+        f"<p>Request <code>{escape(g.get('request_id', ''))}</code></p></main></html>"
+    )

@@ -1,0 +1,41 @@
+"""Whether this process is ready for work."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from alembic.script import ScriptDirectory
+from psycopg import errors as pg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session, scoped_session
+
+from app.kernel.db import sql
+
+MIGRATIONS = Path(__file__).parents[2] / "migrations"
+# The revision that the database is at.
+REVISION = sql("SELECT version_num FROM alembic_version")
+
+
+def readiness(session: Session | scoped_session[Any]) -> list[str]:
+    """What keeps this process from work; nothing when it is ready."""
+    try:
+        revision = session.execute(REVISION).scalar_one_or_none()
+    except PoolTimeout:
+        return ["all database connections are taken"]
+    except DBAPIError as error:
+        session.rollback()
+        if isinstance(error.orig, pg.UndefinedTable):
+            return ["the database is not migrated"]
+        return ["the database cannot be reached"]
+    if revision != newest_revision():
+        return [f"the database is at {revision}, the program at {newest_revision()}"]
+    return []
+
+
+@lru_cache(maxsize=1)
+def newest_revision() -> str | None:
+    """The revision that this program's migrations lead to."""
+    return ScriptDirectory(str(MIGRATIONS)).get_current_head()

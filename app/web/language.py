@@ -1,0 +1,88 @@
+"""Languages, time zones, and how templates write money and moments."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import flask_babel
+from babel import dates, numbers
+from flask import Flask, current_app, has_request_context, request
+from flask_babel import Babel
+
+from app.kernel.money import MINOR_PER_MAJOR
+from app.kernel.settings import Settings
+from app.web.sessions import signed_in
+
+LANGUAGES = ("en", "ru")
+THEMES = ("light", "dark")
+LANGUAGE_COOKIE = "lang"
+THEME_COOKIE = "theme"
+
+
+def init_app(app: Flask) -> None:
+    """Choose each request's language; give templates their filters."""
+    Babel(app, locale_selector=language, timezone_selector=_time_zone)
+    app.add_template_filter(money)
+    app.add_template_filter(signed_money)
+    app.add_template_filter(moment)
+    app.add_template_filter(day)
+
+
+def language() -> str:
+    """`en` or `ru`: the user's setting, else the cookie, else what the browser accepts."""
+    if not has_request_context():
+        return LANGUAGES[0]
+    user = signed_in()
+    chosen = (user.locale if user else None) or request.cookies.get(LANGUAGE_COOKIE)
+    if chosen in LANGUAGES:
+        return chosen
+    return request.accept_languages.best_match(LANGUAGES) or LANGUAGES[0]
+
+
+def theme() -> str:
+    """`light`, `dark` or `system`: the user's setting, else the cookie."""
+    user = signed_in()
+    chosen = (user.theme if user else None) or request.cookies.get(THEME_COOKIE)
+    return chosen if chosen in THEMES else "system"
+
+
+def money(cents: int) -> str:
+    """The amount in the company's currency, as the reader's language writes it."""
+    settings: Settings = current_app.config["SETTINGS"]
+    amount = Decimal(cents) / MINOR_PER_MAJOR
+    text: str = numbers.format_currency(
+        amount, settings.currency, locale=flask_babel.get_locale() or LANGUAGES[0]
+    )
+    return text.replace("-", "\N{MINUS SIGN}", 1)
+
+
+def signed_money(cents: int) -> str:
+    """The same with a plus sign before what was credited."""
+    return f"+{money(cents)}" if cents > 0 else money(cents)
+
+
+def moment(at: datetime) -> str:
+    """Date and time in the reader's time zone, short; the year only when it is another one."""
+    local = flask_babel.to_user_timezone(at)
+    return f"{_short(local.date(), _now().year)}, {flask_babel.format_time(at, 'short')}"
+
+
+def day(of: date) -> str:
+    """A calendar day, short; the year only when it is another one."""
+    return _short(of, _now().year)
+
+
+def _short(of: date, this_year: int) -> str:
+    skeleton = "MMMd" if of.year == this_year else "yMMMd"
+    return dates.format_skeleton(skeleton, of, locale=flask_babel.get_locale())
+
+
+def _now() -> datetime:
+    now: datetime = flask_babel.to_user_timezone(datetime.now(UTC))
+    return now
+
+
+def _time_zone() -> str | None:
+    user = signed_in() if has_request_context() else None
+    return user.time_zone if user else None

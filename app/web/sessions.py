@@ -1,0 +1,170 @@
+"""Who is signed in: a row of `sessions` for pages, a row of `api_tokens` for the API.
+
+The browser's signed cookie carries only the opaque id of a session; the row is the authority, so
+that ending it takes effect at the next request. Pages take no tokens, the API takes no cookies.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask, Request, g, request, session
+from flask_login import AnonymousUserMixin, LoginManager
+from flask_login import current_user as login_user
+
+from app.kernel.actor import Actor
+from app.kernel.db import db, in_transaction, sql
+from app.kernel.opaque import secret_hash
+from app.kernel.policy import Role
+
+API_PREFIX = "/api/"
+# flask-login's name for what get_id() returns.
+_SESSION_KEY = "_user_id"
+_BEARER = re.compile(r"Bearer ([A-Za-z0-9_-]{20,200})")
+
+# The person of a session that was seen in the last 12 hours and has not reached its end. Fresh:
+# the password was given in the last 10 minutes. Stale: its last_seen_at is to be moved.
+SESSION_USER = sql("""
+SELECT u.id, u.login, u.role, u.locale, u.theme, u.time_zone, s.number AS session_number,
+       s.authenticated_at > now() - interval '10 minutes' AS is_fresh,
+       s.last_seen_at < now() - interval '1 minute' AS is_stale
+FROM sessions s JOIN users u ON u.id = s.user_id
+WHERE s.id_hash = :id_hash AND s.expires_at > now()
+  AND s.last_seen_at > now() - interval '12 hours'
+  AND u.is_active AND u.role <> 'internalservice'
+""")
+# The owner of an API token that is neither revoked nor expired.
+TOKEN_USER = sql("""
+SELECT u.id, u.login, u.role, u.locale, u.theme, u.time_zone, t.id AS token_id, t.scopes,
+       t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute' AS is_stale
+FROM api_tokens t JOIN users u ON u.id = t.user_id
+WHERE t.token_hash = :id_hash AND t.revoked_at IS NULL AND t.expires_at > now() AND u.is_active
+""")
+# Say that a session is in use: once a minute, and never waiting for who says the same.
+TOUCH_SESSION = sql("""
+UPDATE sessions SET last_seen_at = now() WHERE id_hash = (
+  SELECT id_hash FROM sessions WHERE id_hash = :id_hash
+    AND last_seen_at < now() - interval '1 minute' FOR UPDATE SKIP LOCKED)
+""")
+TOUCH_TOKEN = sql("""
+UPDATE api_tokens SET last_used_at = now() WHERE id = (
+  SELECT id FROM api_tokens WHERE token_hash = :id_hash
+    AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+  FOR UPDATE SKIP LOCKED)
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn:
+    """A signed-in user, as flask-login and the templates see them."""
+
+    id: int
+    login: str
+    role: Role
+    locale: str | None
+    theme: str | None
+    time_zone: str | None
+    session_id: str | None = None
+    session_number: int | None = None
+    is_fresh: bool = False
+    token_id: int | None = None
+    scopes: frozenset[str] | None = None
+
+    is_authenticated = True
+    is_active = True
+    is_anonymous = False
+
+    @property
+    def actor(self) -> Actor:
+        """The user as commands and queries see them."""
+        return Actor(self.id, self.login, self.role)
+
+    def may(self, action: str) -> bool:
+        """Whether the role, and the token if one was used, allow `action`."""
+        return self.actor.may(action) and (self.scopes is None or action in self.scopes)
+
+    def get_id(self) -> str | None:
+        """The opaque id of the session (flask-login's name)."""
+        return self.session_id
+
+
+def init_app(app: Flask) -> None:
+    """Tell flask-login how to find the user of a request."""
+    manager = LoginManager()
+    manager.session_protection = None  # the row decides, not a hash of the address
+    manager.user_loader(_by_session)
+    manager.request_loader(_by_token)
+    manager.init_app(app)
+
+
+def signed_in() -> SignedIn | None:
+    """The user of this request, or None. The first call asks the database, in one statement."""
+    user: SignedIn | AnonymousUserMixin = login_user._get_current_object()  # noqa: SLF001 - the documented way through a LocalProxy
+    return user if isinstance(user, SignedIn) else None
+
+
+def begin(session_id: str) -> None:
+    """Put the id of a new session into the cookie; nothing of the old cookie is kept."""
+    session.clear()
+    session[_SESSION_KEY] = session_id
+    session.permanent = True
+    g.pop("_login_user", None)
+    g.pop("csrf_token", None)
+
+
+def forget() -> None:
+    """Empty the cookie. The row in `sessions` is ended by a command."""
+    session.clear()
+    g.pop("csrf_token", None)
+    be_nobody()
+
+
+def be_nobody() -> None:
+    """Answer this request as if nobody were signed in, without asking the database."""
+    g._login_user = AnonymousUserMixin()  # noqa: SLF001 - flask-login's cache
+
+
+def _by_session(session_id: str) -> SignedIn | None:
+    if request.path.startswith(API_PREFIX):
+        return None
+    row = _load(SESSION_USER, TOUCH_SESSION, session_id)
+    return None if row is None else _user(row, session_id=session_id)
+
+
+def _by_token(asked: Request) -> SignedIn | None:
+    if not asked.path.startswith(API_PREFIX):
+        return None
+    bearer = _BEARER.fullmatch(asked.headers.get("Authorization", ""))
+    if bearer is None:
+        return None
+    row = _load(TOKEN_USER, TOUCH_TOKEN, bearer[1])
+    return None if row is None else _user(row)
+
+
+def _load(query: Any, touch: Any, secret: str) -> dict[str, Any] | None:
+    key = {"id_hash": secret_hash(secret)}
+    row = db.session.execute(query, key).one_or_none()
+    if row is None:
+        return None
+    if row.is_stale:
+        in_transaction(lambda session: session.execute(touch, key))
+    return dict(row._mapping)  # noqa: SLF001 - the documented name
+
+
+def _user(row: dict[str, Any], *, session_id: str | None = None) -> SignedIn:
+    scopes = row.get("scopes")
+    return SignedIn(
+        id=row["id"],
+        login=row["login"],
+        role=Role(row["role"]),
+        locale=row["locale"],
+        theme=row["theme"],
+        time_zone=row["time_zone"],
+        session_id=session_id,
+        session_number=row.get("session_number"),
+        is_fresh=row.get("is_fresh", False),
+        token_id=row.get("token_id"),
+        scopes=None if scopes is None else frozenset(scopes),
+    )
