@@ -233,6 +233,13 @@ class Cluster(Process):
                         sql.Literal(key(self.data_dir, f"postgres-{role}")),
                     ),
                 )
+            # Whoever signs in, the application takes its role: the owner may too.
+            connection.execute(
+                sql.SQL("GRANT {} TO {} WITH INHERIT FALSE, SET TRUE").format(
+                    sql.Identifier(APP_ROLE),
+                    sql.Identifier(OWNER_ROLE),
+                ),
+            )
             found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE])
         if not found.rowcount:
             self.create_database(DATABASE)
