@@ -27,17 +27,20 @@ ACL_NO_ID = 0xFFFFFFFF
 SEARCH = 0o1
 
 
-def socket_folder(server: str, data_dir: Path, owner: pwd.struct_passwd | None = None) -> Path:
-    """A private folder for the socket of this data folder's server: always the same one.
+def socket_folder(server: str, data_dir: Path) -> Path:
+    """Where the socket of this data folder's server lies: always the same place.
 
-    It lies in the folder for temporary files, since a socket's path must be short, and belongs to
-    `owner` or to us. Raises EmbeddedError if somebody else has made it.
+    It is in the folder for temporary files, since a socket's path must be short.
     """
     known_by = hashlib.sha256(f"{os.geteuid()}:{data_dir.resolve()}".encode()).hexdigest()[:12]
     parent = Path(tempfile.gettempdir())
     if len(os.fsencode(parent)) > SOCKET_FOLDER_BYTES_MAX - 32:
-        parent = Path("/tmp")  # noqa: S108 -- the folder's owner and mode are checked below
-    folder = parent / f"ates-{server}-{known_by}"
+        parent = Path("/tmp")  # noqa: S108 -- make_private() checks the folder's owner and mode
+    return parent / f"ates-{server}-{known_by}"
+
+
+def make_private(folder: Path, owner: pwd.struct_passwd | None = None) -> None:
+    """Make a folder for `owner`, or us, alone. Raises EmbeddedError if somebody else has."""
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     ours = {os.geteuid()} | ({owner.pw_uid} if owner else set())
@@ -45,7 +48,6 @@ def socket_folder(server: str, data_dir: Path, owner: pwd.struct_passwd | None =
         raise EmbeddedError(f"{folder} is not a private folder of this user: remove it.")
     if owner and found.st_uid != owner.pw_uid:
         shutil.chown(folder, owner.pw_uid, owner.pw_gid)
-    return folder
 
 
 def server_user() -> pwd.struct_passwd | None:

@@ -87,7 +87,8 @@ class Cluster(Process):
             env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
             stop_signal=signal.SIGINT,  # fast shutdown: sessions are ended, data is written
         )
-        self._socket_folder: Path | None = None
+        self.socket_folder = folders.socket_folder("pg", self.data_dir)
+        self._owns_socket_folder = False
 
     def __enter__(self) -> Self:
         self.start()
@@ -106,37 +107,22 @@ class Cluster(Process):
 
         After a crash it recovers by itself. Raises EmbeddedError.
         """
-        self._prepare()
-        deadline = time.monotonic() + timeout_s
-        _wait_for_predecessor(self.pgdata)
-        options = [
-            word for name in self.settings for word in ("-c", f"{name}={self.settings[name]}")
-        ]
-        sockets = f"unix_socket_directories={self.socket_folder}"
-        self.command = [str(program("postgres")), "-D", str(self.pgdata), "-c", sockets, *options]
-        while not self._started_once(deadline):
-            time.sleep(0.2)
-        self._make_roles()
+        try:
+            self._start(time.monotonic() + timeout_s)
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self, timeout_s: float = 10.0) -> None:
         """Shut the server down; what is not done in time is left to recovery."""
         super().stop(timeout_s)
-        if self._socket_folder is not None:
-            shutil.rmtree(self._socket_folder, ignore_errors=True)
+        if self._owns_socket_folder:  # and not a server that this one found running
+            shutil.rmtree(self.socket_folder, ignore_errors=True)
 
     def restart(self) -> None:
         """Stop if needed and start again, at the same address."""
         self.stop()
         self.start()
-
-    @property
-    def socket_folder(self) -> Path:
-        """Where the server's socket lies; the same for every start of this data folder."""
-        if self._socket_folder is None:
-            self._socket_folder = folders.socket_folder(
-                "pg", self.data_dir, _server_user(self.pgdata)
-            )
-        return self._socket_folder
 
     def owner_url(self, dbname: str = DATABASE) -> str:
         """The address for migrations: the role that owns the database and its tables."""
@@ -170,14 +156,27 @@ class Cluster(Process):
         where = urlencode({"host": str(self.socket_folder)})
         return f"postgresql://{role}:{quote(password)}@/{quote(dbname)}?{where}"
 
+    def _start(self, deadline: float) -> None:
+        self._prepare()
+        options = [
+            word for name in self.settings for word in ("-c", f"{name}={self.settings[name]}")
+        ]
+        sockets = f"unix_socket_directories={self.socket_folder}"
+        self.command = [str(program("postgres")), "-D", str(self.pgdata), "-c", sockets, *options]
+        while not self._started_once(deadline):
+            time.sleep(0.2)
+        self._make_roles()
+
     def _prepare(self) -> None:
         self.user = _server_user(self.pgdata)
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._socket_folder = folders.socket_folder("pg", self.data_dir, self.user)
-        if self.user:
-            for folder in (self.data_dir, program("postgres").parent, self._socket_folder):
-                folders.let_pass(self.user, folder)
         _check_data(self.pgdata)
+        _wait_for_predecessor(self.pgdata)
+        folders.make_private(self.socket_folder, self.user)
+        self._owns_socket_folder = True
+        if self.user:
+            for folder in (self.data_dir, program("postgres").parent, self.socket_folder):
+                folders.let_pass(self.user, folder)
         if not self.pgdata.exists():
             self._make()
 
@@ -206,7 +205,6 @@ class Cluster(Process):
                 psycopg.connect(self.superuser_url(), connect_timeout=5).close()
             except psycopg.OperationalError as error:
                 if time.monotonic() > deadline:
-                    super().stop()
                     raise EmbeddedError(
                         f"PostgreSQL does not answer: {_one_line(error)}"
                     ) from error

@@ -36,7 +36,7 @@ class Server(Process):
         self.data_dir = Path(data_dir).resolve()
         self.folder = self.data_dir / "valkey"
         super().__init__("valkey", [], log=self.data_dir / "logs" / "valkey.log")
-        self._socket: Path | None = None
+        self.socket = folders.socket_folder("vk", self.data_dir) / "valkey.sock"
 
     def __enter__(self) -> Self:
         self.start()
@@ -63,7 +63,7 @@ class Server(Process):
                     time.sleep(0.02)
                 else:
                     return
-        super().stop()
+        self.stop()
         raise EmbeddedError(f"Valkey does not start: {self.last_words()}")
 
     def stop(self, timeout_s: float = 3.0) -> None:
@@ -79,20 +79,13 @@ class Server(Process):
         self.start()
 
     @property
-    def socket(self) -> Path:
-        """The server's socket; the same for every start of this data folder."""
-        if self._socket is None:
-            self._socket = folders.socket_folder("vk", self.data_dir) / "valkey.sock"
-        return self._socket
-
-    @property
     def url(self) -> str:
         """The address, with the password: `unix://:…@/…/valkey.sock`."""
         return f"unix://:{quote(key(self.data_dir, 'valkey'))}@{quote(str(self.socket))}"
 
     def _configure(self) -> Path:
         # In a file, since the words of a command can be read by every user of the machine.
-        folders.socket_folder("vk", self.data_dir)
+        folders.make_private(self.socket.parent)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self.folder / "valkey.conf"
         path.touch(mode=0o600)

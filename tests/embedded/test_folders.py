@@ -18,22 +18,23 @@ def test_socket_folder_is_the_same_for_a_data_folder_and_short(tmp_path):
     folder = folders.socket_folder("test", data_dir)
     assert folder == folders.socket_folder("test", data_dir)
     assert folder != folders.socket_folder("test", tmp_path)
+    assert folder != folders.socket_folder("other", data_dir)
     assert len(str(folder)) <= folders.SOCKET_FOLDER_BYTES_MAX
+    assert not folder.exists()
+
+
+def test_private_folder_is_ours_alone_and_refused_if_it_is_not(tmp_path):
+    folder = tmp_path / "private"
+    folders.make_private(folder)
+    folders.make_private(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    folder.rmdir()
-    folders.socket_folder("test", tmp_path).rmdir()
-
-
-def test_socket_folder_made_by_others_is_refused(tmp_path):
-    folder = folders.socket_folder("test", tmp_path)
     folder.chmod(0o755)
     with pytest.raises(EmbeddedError, match="not a private folder"):
-        folders.socket_folder("test", tmp_path)
+        folders.make_private(folder)
     folder.rmdir()
     folder.symlink_to(tmp_path)
     with pytest.raises(EmbeddedError, match="not a private folder"):
-        folders.socket_folder("test", tmp_path)
-    folder.unlink()
+        folders.make_private(folder)
 
 
 @as_root

@@ -91,6 +91,7 @@ def test_a_second_server_in_the_same_folder_is_refused(cluster, monkeypatch):
     monkeypatch.setattr(postgres, "PREDECESSOR_TIMEOUT_S", 0.1)
     with pytest.raises(EmbeddedError, match=f"already runs in .* \\(process {cluster.pid}\\)"):
         Cluster(cluster.data_dir, durable=False).start()
+    assert one(cluster.app_url(), "SELECT 1") == 1
 
 
 def test_a_making_that_was_cut_off_is_made_again(tmp_path):
