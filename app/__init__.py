@@ -8,12 +8,15 @@ from flask import Flask
 from flask_migrate import Migrate
 
 from app import auth, cli, subscriptions
+from app.accounting.api import blueprint as accounting_api
 from app.accounting.pages import blueprint as accounting_pages
+from app.analytics.api import blueprint as analytics_api
 from app.analytics.pages import blueprint as analytics_pages
 from app.kernel import settings as kernel_settings
 from app.kernel.db import db
 from app.kernel.settings import Settings
 from app.outbox import doorbell
+from app.tasks.api import blueprint as tasks_api
 from app.tasks.pages import blueprint as tasks_pages
 from app.web import (
     access,
@@ -61,6 +64,9 @@ def create_app(settings: Settings | None = None, *, process: str = "web") -> Fla
     app.register_blueprint(tasks_pages)
     app.register_blueprint(accounting_pages)
     app.register_blueprint(analytics_pages)
+    openapi.register(app, tasks_api)
+    openapi.register(app, accounting_api)
+    openapi.register(app, analytics_api)
     cli.init_app(app)
 
     access.check_policies(app)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from flask import Flask, request
+from werkzeug.routing import IntegerConverter
 
 from app.kernel.errors import BadInput, Malformed, NotFound
 
@@ -16,8 +17,15 @@ MAX_JSON_INTEGER_DIGITS = 18
 UNREADABLE = "Contains a character that cannot be stored"
 
 
+class RowId(IntegerConverter):
+    """An id in a path; one that no row can have is a path that does not exist."""
+
+    regex = r"[0-9]{1,18}"
+
+
 def init_app(app: Flask) -> None:
     """Check the path, the query and the form of each request of `app`."""
+    app.url_map.converters["int"] = RowId
     app.before_request(_check_request)
 
 

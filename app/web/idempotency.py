@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 from flask import Response, current_app, make_response, request
 from flask.typing import ResponseReturnValue
@@ -100,6 +100,25 @@ def _run(view: Callable[[bytes], ResponseReturnValue], *, sealed: bool) -> Respo
         return refusal.response
 
 
+def run_repeatable(view: Callable[[], ResponseReturnValue]) -> ResponseReturnValue:
+    """The same for a view that runs transactions of its own, and again changes nothing.
+
+    Its answer is stored in a transaction after them. A request that dies in between has stored
+    none: sent again, it runs again, and that answer is the first.
+    """
+    key = _key()
+    if key is None:
+        return view()
+    sent = _Sent(scope=_scope(), key=key, content=_content())
+    stored = in_transaction(lambda session: _stored(session, sent))
+    if stored is not None:
+        return stored
+    response = make_response(view())
+    if response.status_code >= _REFUSED:
+        return response
+    return in_transaction(lambda session: _stored_or_new(session, sent, response))
+
+
 def _claimed(
     session: Session,
     sent: _Sent,
@@ -107,20 +126,46 @@ def _claimed(
     *,
     sealed: bool,
 ) -> Response:
-    claim = session.execute(CLAIM, {"scope": sent.scope, "key": sent.key}).one()
-    if not claim.is_free:
-        raise Conflict("A request with this idempotency key is still under way")
+    claim = _claim(session, sent)
     if claim.status is not None:
-        _check_same(claim.fingerprint, sent.content)
         answer = view(claim.body) if sealed else (claim.body, claim.status, claim.headers)
-        response = make_response(answer)
-        response.headers[REPLAYED] = "true"
-        return response
+        return _replayed(answer)
     seed = secrets.token_bytes(SEED_BYTES)
     response = make_response(view(seed))
     if response.status_code >= _REFUSED:
         raise _Refusal(response)
     _store(session, sent, response, seed if sealed else response.get_data())
+    return response
+
+
+def _stored_or_new(session: Session, sent: _Sent, response: Response) -> Response:
+    stored = _stored(session, sent)
+    if stored is not None:
+        return stored  # a rival with the same key was first
+    _store(session, sent, response, response.get_data())
+    return response
+
+
+def _stored(session: Session, sent: _Sent) -> Response | None:
+    claim = _claim(session, sent)
+    if claim.status is None:
+        return None
+    return _replayed((claim.body, claim.status, claim.headers))
+
+
+def _claim(session: Session, sent: _Sent) -> Any:
+    """Take the key for this transaction; shows what is stored under it."""
+    claim = session.execute(CLAIM, {"scope": sent.scope, "key": sent.key}).one()
+    if not claim.is_free:
+        raise Conflict("A request with this idempotency key is still under way")
+    if claim.status is not None:
+        _check_same(claim.fingerprint, sent.content)
+    return claim
+
+
+def _replayed(answer: ResponseReturnValue) -> Response:
+    response = make_response(answer)
+    response.headers[REPLAYED] = "true"
     return response
 
 

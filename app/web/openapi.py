@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 
 import flask_smorest
 from flask import Blueprint as FlaskBlueprint
-from flask import Flask, Response, make_response, render_template
+from flask import Flask, Response, current_app, make_response, render_template, request
 from marshmallow import RAISE, Schema, fields
 from webargs import missing
 from webargs.flaskparser import FlaskParser, is_json_request
 from werkzeug.exceptions import UnsupportedMediaType
 
+from app.kernel.errors import BadInput
 from app.web.access import PUBLIC, policy_of, public
 from app.web.errors import PROBLEM_JSON
 from app.web.hygiene import strict_json
@@ -30,6 +31,7 @@ One company's task board with a pay ledger behind it. Send a token from `auth_us
 `Authorization: Bearer …`. Errors are `application/problem+json` (RFC 9457). Lists are keyset pages:
 pass `next_cursor` on as `cursor`. Any POST may carry an `Idempotency-Key`.
 """
+UNKNOWN, TWICE = "Unknown field.", "Given twice."
 _KEY_PARAMETER = {
     "name": HEADER,
     "in": "header",
@@ -85,6 +87,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         options.setdefault("url_prefix", URL_PREFIX)
         super().__init__(name, import_name, **options)
         self._prepare_doc_cbks.append(self._prepare_operation_doc)
+        self.before_request(_refuse_surplus)
 
     def route(self, rule: str, **options: Any) -> Callable[[View], View]:
         """Register a view at `rule`, below /api/v1."""
@@ -145,6 +148,21 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         for status in (*refusals, HTTPStatus.SERVICE_UNAVAILABLE):
             doc.setdefault("responses", {}).setdefault(int(status), status.name)
         return doc
+
+
+def _refuse_surplus() -> None:
+    """Raise BadInput for a query or body that the view does not take, or a name given twice."""
+    view = current_app.view_functions[str(request.endpoint)]
+    arguments = getattr(view, "_apidoc", {}).get("arguments", {}).get("parameters", ())
+    taken = {argument["in"] for argument in arguments}
+    if request.query_string:
+        names = [name for name, _ in request.args.items(multi=True)]
+        surplus = dict.fromkeys(names, UNKNOWN) if "query" not in taken else {}
+        twice = {name: TWICE for name in names if names.count(name) > 1}
+        if surplus or twice:
+            raise BadInput(fields={f"?{name}": why for name, why in {**twice, **surplus}.items()})
+    if "json" not in taken and request.content_length and strict_json(request.get_data()) != {}:
+        raise BadInput(fields={"": UNKNOWN})
 
 
 class Api(flask_smorest.Api):  # type: ignore[misc]
