@@ -128,9 +128,13 @@ def pay_to_workers(
     first business day.
     """
     actor.require("pay_to_workers")
+    yesterday = _yesterday()
+    day = business_day or yesterday
+    if day > yesterday:
+        raise Conflict(f"{day} has not ended yet")
     relay.drain(ACCOUNTING, patience_s=patience_s)
-    day = business_day or _yesterday()
-    while (next_day := _first_unclosed(day)) <= day:
+    # Where nothing was ever posted, the business begins with the day that ended last.
+    while (next_day := _first_unclosed(yesterday)) <= day:
         _start_closing(next_day)
         while _pay_chunk(actor, next_day, chunk=chunk) == chunk:
             pass
