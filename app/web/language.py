@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from decimal import Decimal
 
 import flask_babel
-from babel import dates, numbers
+from babel import Locale
 from flask import Flask, current_app, has_request_context, request
 from flask_babel import Babel
 
-from app.kernel.money import MINOR_PER_MAJOR
 from app.kernel.settings import Settings
+from app.web.formats import date_format, money_format
 from app.web.sessions import signed_in
 
 LANGUAGES = ("en", "ru")
@@ -50,11 +49,7 @@ def theme() -> str:
 def money(cents: int) -> str:
     """The amount in the company's currency, as the reader's language writes it."""
     settings: Settings = current_app.config["SETTINGS"]
-    amount = Decimal(cents) / MINOR_PER_MAJOR
-    text: str = numbers.format_currency(
-        amount, settings.currency, locale=flask_babel.get_locale() or LANGUAGES[0]
-    )
-    return text.replace("-", "\N{MINUS SIGN}", 1)
+    return money_format(_locale(), settings.currency).write(cents)
 
 
 def signed_money(cents: int) -> str:
@@ -65,17 +60,17 @@ def signed_money(cents: int) -> str:
 def moment(at: datetime) -> str:
     """Date and time in the reader's time zone, short; the year only when it is another one."""
     local = flask_babel.to_user_timezone(at)
-    return f"{_short(local.date(), _now().year)}, {flask_babel.format_time(at, 'short')}"
+    return date_format(_locale()).write_moment(local, _now().year)
 
 
 def day(of: date) -> str:
     """A calendar day, short; the year only when it is another one."""
-    return _short(of, _now().year)
+    return date_format(_locale()).write_day(of, _now().year)
 
 
-def _short(of: date, this_year: int) -> str:
-    skeleton = "MMMd" if of.year == this_year else "yMMMd"
-    return dates.format_skeleton(skeleton, of, locale=flask_babel.get_locale())
+def _locale() -> Locale:
+    locale: Locale | None = flask_babel.get_locale()
+    return locale or Locale(LANGUAGES[0])
 
 
 def _now() -> datetime:
