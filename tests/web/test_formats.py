@@ -32,7 +32,7 @@ def test_amounts_are_babels(cents: int, language: str, currency: str) -> None:
         ("en", 2026, "Nov 2, 06:05"),
         ("en", 2027, "Nov 2, 2026, 06:05"),
         ("ru", 2026, "2 нояб., 06:05"),
-        ("ru", 2027, "2 нояб. 2026\N{NO-BREAK SPACE}г., 06:05"),  # noqa: RUF001 - Russian
+        ("ru", 2027, "2 нояб. 2026\N{NARROW NO-BREAK SPACE}г., 06:05"),  # noqa: RUF001 - Russian
     ],
 )
 def test_moments_are_short_and_tell_another_year(
