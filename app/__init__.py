@@ -31,6 +31,7 @@ from app.web import (
     logs,
     openapi,
     pages,
+    routing,
     sessions,
 )
 
@@ -46,6 +47,7 @@ def create_app(settings: Settings | None = None, *, process: str = "web") -> Fla
     doorbell.hang(settings.redis_url)
     subscriptions.subscribe()
 
+    routing.init_app(app)
     # The order of these is the order in which they look at a request.
     logs.init_app(app)
     headers.init_app(app, settings)

@@ -1,0 +1,292 @@
+"""Fixtures for every test: a real PostgreSQL, migrated once, and a fresh copy of it for each test.
+
+app        an application on a database of its own, empty but migrated
+settings   the app's settings; override the fixture to change some
+session    a SQLAlchemy session beside the app, as its role, in autocommit: for looking at rows
+owner_url  the same database as its owner, for faults
+call       call(command, …) runs a command or query in the app's context
+make_user  make_user(role="developer", login=None): a user with id, login, role, actor, password
+client     Flask's test client, nobody signed in
+sign_in    sign_in(user): a browser with a session: .get(url), .post(url, {…}) with the CSRF
+           token; both with htmx=True if wanted
+anonymous  the same, nobody signed in
+api        api(user): the REST API with a token of that user: .get("/me/tasks"),
+           .post(url, {…}, key="…"), .delete(url); api(None) sends no token
+valkey     a running Valkey. Redis is away in all other tests, and nothing but the doorbell may
+           notice; a module that needs it overrides redis_url to return valkey.url
+
+Do not hold an app context open around requests: Flask would share `g`, and so who is signed in.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+from flask_migrate import upgrade
+from itsdangerous import URLSafeTimedSerializer
+from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
+
+from app import create_app
+from app.auth import commands, passwords
+from app.kernel.actor import Actor
+from app.kernel.db import db
+from app.kernel.policy import Role
+from app.kernel.settings import Settings
+from embedded.postgres import Cluster
+from embedded.valkey import Server
+
+PASSWORD = "eleven tulips under a bridge"
+TEMPLATE = "ates_template"
+NO_REDIS = "unix:///nonexistent/valkey.sock"
+INSERT_USER = sa.text("""
+INSERT INTO users (role, login, email, hash)
+VALUES (CAST(:role AS user_role), :login, :login || '@ates.test', :hash) RETURNING id
+""")
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody who was made for a test."""
+
+    id: int
+    login: str
+    role: Role
+    password: str = PASSWORD
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(self.id, self.login, self.role)
+
+
+@dataclass
+class Browser:
+    """A test client that sends what a browser of ours sends."""
+
+    client: FlaskClient
+    csrf_token: str
+
+    def get(self, url: str, *, htmx: bool = False, **options: Any) -> TestResponse:
+        return self.client.get(url, headers=self._headers(htmx=htmx), **options)
+
+    def post(
+        self, url: str, data: dict[str, Any] | None = None, *, htmx: bool = False, **options: Any
+    ) -> TestResponse:
+        form = {"csrf_token": self.csrf_token, **(data or {})}
+        return self.client.post(url, data=form, headers=self._headers(htmx=htmx), **options)
+
+    @staticmethod
+    def _headers(*, htmx: bool) -> dict[str, str]:
+        return {"HX-Request": "true"} if htmx else {}
+
+
+@dataclass
+class Api:
+    """The REST API as one user's program calls it."""
+
+    app: Flask
+    token: str | None
+
+    def get(self, url: str, **options: Any) -> TestResponse:
+        return self._send("GET", url, **options)
+
+    def delete(self, url: str, **options: Any) -> TestResponse:
+        return self._send("DELETE", url, **options)
+
+    def post(
+        self, url: str, json: Any = None, *, key: str | None = None, **options: Any
+    ) -> TestResponse:
+        headers = {"Idempotency-Key": key} if key else {}
+        body = {} if json is None else {"json": json}
+        return self._send("POST", url, headers=headers, **body, **options)
+
+    def _send(
+        self, method: str, url: str, headers: dict[str, str] | None = None, **options: Any
+    ) -> TestResponse:
+        bearer = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        with self.app.test_client(use_cookies=False) as client:
+            return client.open(
+                f"/api/v1{url}", method=method, headers={**bearer, **(headers or {})}, **options
+            )
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ates")
+
+
+@pytest.fixture(scope="session")
+def cluster(data_dir: Path) -> Iterator[Cluster]:
+    with Cluster(data_dir, durable=False) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def valkey(data_dir: Path) -> Iterator[Server]:
+    with Server(data_dir) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def template(cluster: Cluster, data_dir: Path) -> str:
+    """A database that holds the schema and nothing else."""
+    cluster.create_database(TEMPLATE)
+    app = create_app(_settings(cluster, TEMPLATE, data_dir, NO_REDIS))
+    with app.app_context():
+        upgrade(directory=str(Path(__file__).parents[1] / "migrations"))
+        _dispose()
+    return TEMPLATE
+
+
+@pytest.fixture
+def database(cluster: Cluster, template: str) -> Iterator[str]:
+    """The name of a database of the test's own."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    cluster.create_database(name, template)
+    yield name
+    with psycopg.connect(cluster.superuser_url(), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def redis_url() -> str:
+    return NO_REDIS
+
+
+@pytest.fixture
+def settings(cluster: Cluster, database: str, data_dir: Path, redis_url: str) -> Settings:
+    return _settings(cluster, database, data_dir, redis_url)
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    app = create_app(settings)
+    yield app
+    with app.app_context():
+        _dispose()
+
+
+@pytest.fixture
+def owner_url(cluster: Cluster, database: str) -> str:
+    return _with_driver(cluster.owner_url(database))
+
+
+@pytest.fixture
+def session(settings: Settings) -> Iterator[Session]:
+    engine = sa.create_engine(
+        settings.sqlalchemy_url,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"options": "-c role=ates_app"},
+    )
+    with Session(engine) as session:
+        yield session
+    engine.dispose()
+
+
+@pytest.fixture
+def call(app: Flask) -> Callable[..., Any]:
+    def run(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        with app.app_context():
+            return function(*args, **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def password_hash() -> str:
+    return passwords.hash_password(PASSWORD)
+
+
+@pytest.fixture
+def make_user(app: Flask, session: Session, password_hash: str) -> Callable[..., User]:
+    numbers = itertools.count(1)
+
+    def make(role: Role | str = Role.DEVELOPER, login: str | None = None) -> User:
+        role = Role(role)
+        login = login or f"{role.value}{next(numbers)}"
+        phc = None if role is Role.INTERNALSERVICE else password_hash
+        values = {"role": role.value, "login": login, "hash": phc}
+        user_id = session.execute(INSERT_USER, values).scalar_one()
+        return User(user_id, login, role)
+
+    return make
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def anonymous(app: Flask) -> Browser:
+    return _browser(app, None)
+
+
+@pytest.fixture
+def sign_in(app: Flask) -> Callable[[User], Browser]:
+    def sign_in(user: User) -> Browser:
+        with app.app_context():
+            session_id = commands.open_session(user.id, user_agent="pytest")
+        return _browser(app, session_id)
+
+    return sign_in
+
+
+@pytest.fixture
+def api(app: Flask) -> Callable[[User | None], Api]:
+    def api(user: User | None) -> Api:
+        if user is None:
+            return Api(app, None)
+        with app.app_context():
+            issued = commands.issue_token(
+                None, user_id=user.id, name="pytest", lifetime=timedelta(days=1)
+            )
+        return Api(app, issued.token)
+
+    return api
+
+
+def _browser(app: Flask, session_id: str | None) -> Browser:
+    client = app.test_client()
+    with client.session_transaction() as cookie:
+        cookie["csrf_token"] = "0" * 40
+        if session_id is not None:
+            cookie["_user_id"] = session_id
+    signer = URLSafeTimedSerializer(app.secret_key or "", salt="wtf-csrf-token")
+    return Browser(client, str(signer.dumps("0" * 40)))
+
+
+def _settings(cluster: Cluster, database: str, data_dir: Path, redis_url: str) -> Settings:
+    env = {
+        "DATABASE_URL": cluster.app_url(database),
+        "MIGRATION_DATABASE_URL": cluster.owner_url(database),
+        "REDIS_URL": redis_url,
+        "SECRET_KEY": "0123456789abcdef" * 3,
+        "ATES_DATA": str(data_dir),
+        "PUBLIC_URL": "http://localhost",
+        "COOKIE_SECURE": "0",
+        "SESSION_COOKIE_NAME": "ates",
+    }
+    return Settings.from_env(env)
+
+
+def _with_driver(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def _dispose() -> None:
+    db.session.remove()
+    for engine in db.engines.values():
+        engine.dispose()
