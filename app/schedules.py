@@ -75,7 +75,7 @@ def send_mail() -> int:
 
 def retry_dead_letters() -> int:
     """Deliver again the dead letters whose time has come."""
-    from app.subscriptions import CONSUMERS  # noqa: PLC0415 - the other composition root
+    from app.subscriptions import CONSUMERS
 
     return sum(dead_letters.retry_due(consumer) for consumer in CONSUMERS)
 
@@ -117,7 +117,10 @@ class _JsonJob(Job):
     """rq-scheduler makes and reads its jobs without a serializer; ours are JSON, never pickle."""
 
     def __init__(
-        self, id: str | None = None, connection: Redis | None = None, serializer: object = None
+        self,
+        id: str | None = None,  # noqa: A002 - RQ passes it by this name
+        connection: Redis | None = None,
+        serializer: object = None,
     ) -> None:
         super().__init__(id, connection, serializer or JSONSerializer)
 

@@ -110,7 +110,7 @@ def balance_sums(session: Session) -> Any:
 def negative_balances(
     session: Session, *, after: tuple[int, int] | None = None, limit: int = 50
 ) -> Sequence[Any]:
-    """Balances below zero, the largest debt first, `limit` + 1; `after` is (balance, account id)."""
+    """Balances below zero, largest debt first, `limit` + 1; `after` is (balance, account id)."""
     balance, account_id = after or (None, None)
     names = {"after_balance": balance, "after_id": account_id, "limit": limit + 1}
     return session.execute(NEGATIVE_BALANCES, names).all()

@@ -88,7 +88,7 @@ def _hire() -> None:
 
 
 def _play_day(day: date) -> None:
-    random = Random(day.toordinal())  # noqa: S311 - a story, not a secret
+    random = Random(day.toordinal())
     load = 2 if day.weekday() >= 5 else 6
     for step in range(STEPS):
         _set_clock(day, DAY_BEGINS + step * STEP)
@@ -101,7 +101,7 @@ def _play_day(day: date) -> None:
 
 
 def _play_morning(day: date) -> None:
-    random = Random(day.toordinal())  # noqa: S311 - a story, not a secret
+    random = Random(day.toordinal())
     _set_clock(day, timedelta(minutes=10))
     _create(random, 24)
     _complete(random, share=0.15)
@@ -170,5 +170,3 @@ def _set_clock(session: Session, day: date, after_midnight: timedelta) -> None:
 @command
 def _reset_clock(session: Session) -> None:
     clock.reset(session)
-
-

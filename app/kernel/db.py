@@ -22,7 +22,11 @@ _RETRYABLE = (pg.SerializationFailure, pg.DeadlockDetected)
 TIMEOUTS_MS = {
     # A web request gives up before its client does; a worker's batch or closing may take longer.
     "web": {"lock_timeout": 5_000, "statement_timeout": 30_000, "transaction_timeout": 40_000},
-    "worker": {"lock_timeout": 10_000, "statement_timeout": 300_000, "transaction_timeout": 300_000},
+    "worker": {
+        "lock_timeout": 10_000,
+        "statement_timeout": 300_000,
+        "transaction_timeout": 300_000,
+    },
 }
 
 

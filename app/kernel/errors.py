@@ -32,7 +32,9 @@ class BadInput(AtesError):
     status = 422
     title = "Some fields need a correction"
 
-    def __init__(self, message: str | None = None, *, fields: Mapping[str, str] | None = None):
+    def __init__(
+        self, message: str | None = None, *, fields: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.fields: dict[str, str] = dict(fields or {})
 

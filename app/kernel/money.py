@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from app.kernel.errors import BadInput
 
 MINOR_PER_MAJOR = 100
+_AMOUNT = re.compile(r"(?P<sign>-?)(?P<major>[0-9]{1,15})\.(?P<minor>[0-9]{2})")
 
 
 def decimal_string(cents: int) -> str:
@@ -15,9 +18,8 @@ def decimal_string(cents: int) -> str:
 
 def parse_decimal_string(text: str) -> int:
     """The reverse of `decimal_string`. Raises BadInput for anything else."""
-    sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text)
-    major, point, minor = digits.partition(".")
-    well_formed = point and major.isascii() and major.isdigit() and len(major) <= 15
-    if not (well_formed and minor.isascii() and minor.isdigit() and len(minor) == 2):
+    amount = _AMOUNT.fullmatch(text)
+    if amount is None:
         raise BadInput(f"not an amount: {text!r}")
-    return sign * (int(major) * MINOR_PER_MAJOR + int(minor))
+    cents = int(amount["major"]) * MINOR_PER_MAJOR + int(amount["minor"])
+    return -cents if amount["sign"] else cents

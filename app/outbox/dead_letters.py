@@ -90,7 +90,9 @@ def retry(
 def discard(session: Session, letter_id: int, *, reason: str, actor: Actor | None = None) -> None:
     """Give a parked event up, with a reason. Raises BadInput without one, NotFound without it."""
     if not 0 < len(reason.strip()) <= REASON_MAX_LENGTH:
-        raise BadInput(fields={"reason": f"Give a reason of at most {REASON_MAX_LENGTH} characters"})
+        raise BadInput(
+            fields={"reason": f"Give a reason of at most {REASON_MAX_LENGTH} characters"}
+        )
     names = {"id": letter_id, "reason": reason, "actor_id": actor.user_id if actor else None}
     if session.execute(DISCARD, names).rowcount != 1:  # type: ignore[attr-defined]
         raise NotFound("No such dead letter is parked")

@@ -74,7 +74,7 @@ def announce(
     event_id, occurred_at = emit(
         session, event, user_id=user_id, actor_id=actor_id, payload=payload
     )
-    known = {
+    known: dict[str, Any] = {
         "event_id": event_id,
         "occurred_at": occurred_at,
         "user_id": user_id,
@@ -97,5 +97,3 @@ def emit_from(event: type[Event], source: str) -> str:
         f" SELECT event_id, '{event.__name__}', {event.version},"
         f" task_id, user_id, actor_id, occurred_at FROM {source}"
     )
-
-

@@ -22,7 +22,9 @@ class Email(Base):
     kind: Mapped[str] = mapped_column(Text)
     payout_id: Mapped[int | None] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(
-        Enum("queued", "sending", "sent", "failed", "unknown", name="email_state", create_type=False)
+        Enum(
+            "queued", "sending", "sent", "failed", "unknown", name="email_state", create_type=False
+        )
     )
     attempts: Mapped[int] = mapped_column(server_default="0")
     queued_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), FetchedValue())

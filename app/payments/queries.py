@@ -53,4 +53,12 @@ def payout_of(session: Session, payout_id: int) -> Payout:
     row = session.execute(PAYOUT, {"payout_id": payout_id}).one()
     names = {"account_id": row.account_id, "day": row.business_day, "version": row.account_version}
     lines = session.execute(LINES_OF, {**names, "limit": LINES + 1}).all()
-    return Payout(*row[:5], lines=lines[:LINES], has_more_lines=len(lines) > LINES)
+    return Payout(
+        business_day=row.business_day,
+        amount=row.amount,
+        login=row.login,
+        email=row.email,
+        locale=row.locale,
+        lines=lines[:LINES],
+        has_more_lines=len(lines) > LINES,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -107,7 +108,9 @@ class CreatedTask:
 
 
 @command
-def create_task(session: Session, actor: Actor, *, name: str, description: str = "") -> CreatedTask:
+def create_task(
+    _session: Session, actor: Actor, *, name: str, description: str = ""
+) -> CreatedTask:
     """Create a task and assign it to a random assignable employee, who will be charged its fee.
 
     Raises BadInput for a bad name or description, Conflict when nobody can be assigned.
@@ -175,8 +178,8 @@ def hand_over(session: Session, event: EmployeeUnassignable) -> None:
     _assigned(session.execute(HAND_OVER, names).one(), session)
 
 
-def _assigned(row: object, session: Session) -> int:
-    found, assigned = row  # type: ignore[misc]  # a Row of two counts
+def _assigned(row: Any, session: Session) -> int:
+    found, assigned = row
     if found != assigned:
         raise Conflict("No employee can be assigned these tasks: add one first")
     wake_relay(session)

@@ -15,7 +15,9 @@ from app.kernel.errors import BadInput
 
 NAME_MAX_LENGTH = 200
 DESCRIPTION_MAX_LENGTH = 20_000
-_TICKET = re.compile(r"^\s*\[(?P<key>[A-Za-z][A-Za-z0-9_]{0,19}-[0-9]{1,10})\]\s*(?P<name>.*)$", re.S)
+_TICKET = re.compile(
+    r"^\s*\[(?P<key>[A-Za-z][A-Za-z0-9_]{0,19}-[0-9]{1,10})\]\s*(?P<name>.*)$", re.DOTALL
+)
 _SPACES = re.compile(r"\s+")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from flask import Blueprint, Response, flash, render_template, request, url_for
 from flask_babel import gettext, ngettext
 
 from app.kernel import settings
+from app.kernel.actor import Actor
 from app.kernel.db import db
 from app.kernel.errors import BadInput, Conflict, NotFound
 from app.kernel.policy import ASSIGNABLE
@@ -18,6 +19,8 @@ from app.tasks import commands, queries
 from app.tasks.queries import PAGE, TaskFilter, TaskRow
 from app.web import htmx
 from app.web.access import current_actor, requires
+from app.web.arguments import whole_number
+from app.web.forms import Form
 from app.web.idempotency import idempotent
 from app.web.pages import local_url
 
@@ -48,14 +51,6 @@ class TaskView:
 
 
 @dataclass(frozen=True, slots=True)
-class FormState:
-    """What was typed into a form, and what is wrong with each field."""
-
-    values: dict[str, str] = field(default_factory=dict)
-    errors: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Created:
     """The task that was made last, and who was drawn for it."""
 
@@ -70,7 +65,7 @@ class Created:
 def mine() -> Response:
     """One's own tasks: the open ones first, finished ones below, today's money above."""
     is_finished = request.args.get("state") == "finished"
-    before = _whole_number("cursor")
+    before = whole_number("cursor")
     if before is not None and htmx.wants_fragment():
         rows, next_url = _own_tasks(finished=is_finished, before=before)
         more_id = "finished-more" if is_finished else None
@@ -90,7 +85,7 @@ def earnings() -> str:
 @requires("create_task")
 def new() -> str:
     """The form that makes a task, on a page of its own."""
-    return render_template("tasks/new.html", form=FormState())
+    return render_template("tasks/new.html", form=Form())
 
 
 @blueprint.post("/tasks")
@@ -98,16 +93,14 @@ def new() -> str:
 @idempotent
 def create() -> Response:
     """Create a task; the assignee drawn is shown at once."""
-    values = {name: request.form.get(name, "") for name in ("name", "description")}
+    form = Form.sent("name", "description")
     try:
-        task = commands.create_task(current_actor(), **values)
+        task = commands.create_task(current_actor(), **form.values)
     except (BadInput, Conflict) as error:
-        errors = error.fields if isinstance(error, BadInput) else {"": error.message}
-        form = FormState(values, {name: gettext(text) for name, text in errors.items()})
-        return htmx.page("tasks/new.html", "tasks/_new.html", error.status, form=form)
+        return htmx.page("tasks/new.html", "tasks/_new.html", error.status, form=form.refuse(error))
     made = Created(task.task_id, task.name, task.assigned_to, task.assignee_login)
     if htmx.wants_fragment():
-        return htmx.page("tasks/_new.html", form=FormState(), created=made)
+        return htmx.page("tasks/_new.html", form=Form(), created=made)
     flash(gettext("%(name)s was drawn for “%(task)s”", name=made.assignee_login, task=made.name))
     return htmx.go_to(url_for("tasks.mine"))
 
@@ -116,7 +109,7 @@ def create() -> Response:
 @requires("see_all_tasks")
 def all() -> Response:  # noqa: A001 - the page's name
     """The board: every task, filtered by state, assignee and words, in the address."""
-    before, wanted = _whole_number("cursor"), _filter()
+    before, wanted = whole_number("cursor"), _filter()
     rows = queries.all_tasks(db.session(), wanted, before=before)
     tasks = [_view(row, can_complete=False) for row in rows[:PAGE]]
     next_url = _next_url("tasks.all", rows, **_filter_arguments(wanted))
@@ -144,7 +137,7 @@ def story(task_id: int) -> str:
     sees_money = actor.may("see_all_transfers") or actor.may("see_analytics")
     income = queries.income_of(db.session(), row.id) if sees_money else None
     task = _view(row, can_complete=_may_complete(row), income_cents=income)
-    entries = [_entry(entry) for entry in queries.story_of(db.session(), row.id)]
+    entries = [_entry(entry, actor) for entry in queries.story_of(db.session(), row.id)]
     return render_template("tasks/story.html", task=task, entries=entries)
 
 
@@ -201,7 +194,7 @@ def _mine(*, before: int | None, is_finished: bool) -> dict[str, Any]:
         "finished_next_url": finished_next,
         "can_create": actor.may("create_task"),
         "can_be_assigned": actor.role in ASSIGNABLE,
-        "form": FormState(),
+        "form": Form(),
         "created": None,
     }
 
@@ -260,11 +253,12 @@ def _view(row: TaskRow, *, can_complete: bool, income_cents: int | None = None) 
     )
 
 
-def _entry(row: Any) -> dict[str, Any]:
+def _entry(row: Any, actor: Actor) -> dict[str, Any]:
     """A line of the story, with the transfer that its event made and how far the event is."""
     transfers = []
     if row.transfer_id is not None:
-        transfers = [{"id": row.transfer_id, "cents": row.delta_balance, "url": None}]
+        url = _transfer_url(row, actor)
+        transfers = [{"id": row.transfer_id, "cents": row.delta_balance, "url": url}]
     state = "posted" if transfers else (row.dead_letter or ("waiting" if row.event_id else None))
     return {
         "id": row.id,
@@ -278,6 +272,17 @@ def _entry(row: Any) -> dict[str, Any]:
     }
 
 
+def _transfer_url(row: Any, actor: Actor) -> str | None:
+    """Where the reader finds the transfer of a line of the story: a day of an account, or none."""
+    day = {"from": row.business_day, "to": row.business_day}
+    if actor.may("see_all_transfers"):
+        anchor = f"transfer-{row.transfer_id}"
+        return url_for("accounting.report", user_id=row.user_id, _anchor=anchor, **day)
+    if row.user_id == actor.user_id:
+        return url_for("accounting.mine", _anchor=f"line-{row.transfer_id}", **day)
+    return None
+
+
 def _filter() -> TaskFilter:
     state = request.args.get("state") or None
     if state is not None and state not in STATES:
@@ -286,21 +291,12 @@ def _filter() -> TaskFilter:
     if len(text) > queries.SEARCH_MAX_LENGTH:
         raise BadInput(fields={"q": f"At most {queries.SEARCH_MAX_LENGTH} characters"})
     is_finished = None if state is None else STATES[state]
-    return TaskFilter(is_finished=is_finished, assigned_to=_whole_number("assigned_to"), text=text)
+    return TaskFilter(is_finished=is_finished, assigned_to=whole_number("assigned_to"), text=text)
 
 
 def _filter_arguments(wanted: TaskFilter) -> dict[str, Any]:
     state = {None: None, False: "open", True: "finished"}[wanted.is_finished]
     return {"q": wanted.text or None, "state": state, "assigned_to": wanted.assigned_to}
-
-
-def _whole_number(name: str) -> int | None:
-    text = request.args.get(name, "")
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise BadInput(fields={name: "A whole number"})
-    return int(text)
 
 
 def _id(task_id: int) -> int:

@@ -54,7 +54,7 @@ ASSIGNABLE_COUNT = sql("SELECT count(*) FROM users WHERE is_assignable")
 STORY = sql("""
 SELECT l.id, l.timestamp, l.type, l.description, l.user_id, u.login AS user_login,
        l.actor_id, a.login AS actor_login, l.event_id, o.type AS event_type,
-       tr.id AS transfer_id, tr.kind, tr.delta_balance, tr.recorded_at, d.state AS dead_letter
+       tr.id AS transfer_id, tr.kind, tr.delta_balance, tr.business_day, d.state AS dead_letter
 FROM logs l
 JOIN users u ON u.id = l.user_id
 JOIN users a ON a.id = l.actor_id
@@ -75,7 +75,7 @@ ORDER BY login LIMIT 2000
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """A task as pages and the API show it; prices in minor units, None until Accounting drew them."""
+    """A task as pages and the API show it; prices in minor units, None until drawn."""
 
     id: int
     ticket_key: str | None
@@ -109,9 +109,7 @@ class TaskFilter:
             conditions.append("t.assigned_to = :assigned_to")
             names["assigned_to"] = self.assigned_to
         for number, word in enumerate(self.text[:SEARCH_MAX_LENGTH].split()[:6]):
-            conditions.append(
-                f"(coalesce(t.ticket_key, '') || ' ' || t.name) ILIKE :word_{number}"
-            )
+            conditions.append(f"(coalesce(t.ticket_key, '') || ' ' || t.name) ILIKE :word_{number}")
             names[f"word_{number}"] = f"%{_like_literal(word)}%"
         return " AND ".join(conditions), names
 
@@ -233,7 +231,8 @@ def earnings_of(session: Session, user_id: int, timezone: str) -> Any:
 
 # The company's income from a task: the fees charged for it less the reward credited.
 INCOME_OF_TASK = sql(
-    "SELECT coalesce(-sum(delta_balance), 0)::bigint FROM account_transfers WHERE task_id = :task_id"
+    "SELECT coalesce(-sum(delta_balance), 0)::bigint FROM account_transfers"
+    " WHERE task_id = :task_id"
 )
 
 

@@ -53,7 +53,7 @@ class Running:
 
     def ates(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `bin/ates` beside the system."""
-        return subprocess.run(  # noqa: S603 - our own command line
+        return subprocess.run(
             [sys.executable, "-m", "embedded.ates", *arguments],
             cwd=ROOT,
             env={"PATH": os.environ["PATH"], "ATES_DATA": str(self.data_dir)},
@@ -69,7 +69,7 @@ def started(data_dir: Path, **env: str) -> Iterator[Running]:
     """Start aTES in `data_dir`, without a demo company, and stop it afterwards."""
     port = _free_port()
     with (data_dir.parent / f"{data_dir.name}.log").open("w") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own program
+        process = subprocess.Popen(
             [sys.executable, "-m", "embedded.run"],
             cwd=ROOT,
             env={

@@ -12,7 +12,7 @@ from app.accounting import commands, queries
 from app.accounting.commands import ClosedDay
 from app.accounting.pages import blueprint
 from app.accounting.pages.report import person_url
-from app.accounting.queries import Period, Preview
+from app.accounting.queries import Period, Preview, parse_day
 from app.kernel import settings
 from app.kernel.db import db
 from app.kernel.errors import BadInput, Conflict, NotFound
@@ -33,7 +33,7 @@ def close_day() -> str:
 @requires("pay_to_workers")
 def run_payouts() -> Response:
     """Close the day that the form names and pay; a second time changes nothing and says so."""
-    day = _day(request.form.get("business_day", ""))
+    day = _asked_day(request.form.get("business_day", ""))
     try:
         closed = commands.pay_to_workers(current_actor(), business_day=day)
     except Conflict as error:
@@ -47,7 +47,7 @@ def run_payouts() -> Response:
 def end_day() -> Response:
     """Demo only: move the clock to the next business day and close the one that the form names."""
     preview = queries.close_preview(db.session())
-    if _day(request.form.get("business_day", "")) != preview.today:
+    if _asked_day(request.form.get("business_day", "")) != preview.today:
         # A second click, or an old page: that day was ended already.
         return htmx.go_to(url_for("accounting.close_day"))
     try:
@@ -61,7 +61,7 @@ def end_day() -> Response:
 @requires("see_all_transfers")
 def payout_run(day: str) -> str:
     """What a closed day paid to whom, and the mail of each."""
-    wanted = _day(day)
+    wanted = _asked_day(day)
     runs = queries.business_days(db.session(), before=wanted + timedelta(days=1), limit=1)
     if not runs or runs[0].day != wanted:
         raise NotFound("That day has not been closed")
@@ -126,9 +126,9 @@ def _closing() -> dict[str, Any]:
 
 def _hint(preview: Preview) -> str:
     if preview.has_ended:
-        return gettext("ended; can be closed")
+        return str(gettext("ended; can be closed"))
     tomorrow = format_date(preview.business_day + timedelta(days=1), "long", rebase=False)
-    return gettext("goes on; can be closed from %(day)s on", day=tomorrow)
+    return str(gettext("goes on; can be closed from %(day)s on", day=tomorrow))
 
 
 def _mail_state(row: Any) -> str:
@@ -137,10 +137,8 @@ def _mail_state(row: Any) -> str:
     return MAIL_STATES.get(row.mail_state, "failed")
 
 
-def _day(text: str) -> date:
-    try:
-        if len(text) != 10:
-            raise ValueError(text)
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise BadInput(fields={"business_day": "A date such as 2026-11-30"}) from error
+def _asked_day(text: str) -> date:
+    day = parse_day(text, "business_day")
+    if day is None:
+        raise BadInput(fields={"business_day": "Name the day"})
+    return day

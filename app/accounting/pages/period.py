@@ -10,10 +10,11 @@ from typing import Any
 from flask import request, url_for
 from flask_babel import gettext
 
-from app.accounting.queries import Period, parse_period
+from app.accounting.queries import Period, parse_day, parse_period
 from app.kernel import clock, settings
 from app.kernel.db import db
 from app.kernel.errors import BadInput
+from app.web.arguments import is_whole_number
 
 DEFAULT_DAYS = 30
 
@@ -71,26 +72,16 @@ def arguments(period: Period, user_id: int | None = None) -> dict[str, Any]:
     return {"from": period.first, "to": period.last, "user_id": user_id}
 
 
-def asked_user_id() -> int | None:
-    """The employee in the address, if any. Raises BadInput for what is not an id."""
-    text = request.args.get("user_id", "")
-    if text and not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise BadInput(fields={"user_id": "A whole number"})
-    return int(text) if text else None
-
-
 def asked_cursor() -> tuple[date, int] | None:
-    """The last line of the page above, as `2026-11-30_123`."""
+    """The last line of the page above, as `2026-11-30_123`. Raises BadInput for anything else."""
     text = request.args.get("cursor", "")
     if not text:
         return None
-    day, _, number = text.partition("_")
-    try:
-        if not (number.isascii() and number.isdigit() and len(number) <= 18):
-            raise ValueError(text)
-        return date.fromisoformat(day), int(number)
-    except ValueError as error:
-        raise BadInput(fields={"cursor": "Not a cursor of this list"}) from error
+    first, _, number = text.partition("_")
+    day = parse_day(first, "cursor")
+    if day is None or not is_whole_number(number):
+        raise BadInput(fields={"cursor": "Not a cursor of this list"})
+    return day, int(number)
 
 
 def cursor_after(row: Any) -> str:

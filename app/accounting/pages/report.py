@@ -14,7 +14,6 @@ from app.accounting.pages.period import (
     arguments,
     asked_cursor,
     asked_period,
-    asked_user_id,
     business_today,
     cursor_after,
     period_form,
@@ -24,6 +23,7 @@ from app.kernel.db import db
 from app.kernel.money import decimal_string
 from app.web import htmx
 from app.web.access import requires
+from app.web.arguments import whole_number
 
 CSV_COLUMNS = (
     "time",
@@ -43,7 +43,7 @@ CSV_COLUMNS = (
 @requires("see_all_transfers")
 def report() -> Response:
     """Income per day, all transfers, balances and payout runs of a period, for one or for all."""
-    wanted = LedgerFilter(period=asked_period(), user_id=asked_user_id())
+    wanted = LedgerFilter(period=asked_period(), user_id=whole_number("user_id"))
     cursor = asked_cursor()
     rows = queries.all_transfers(db.session(), wanted, before=cursor)
     names = {
@@ -59,7 +59,7 @@ def report() -> Response:
 @requires("see_all_transfers")
 def report_csv() -> Response:
     """All transfers of the filter as a file."""
-    wanted = LedgerFilter(period=asked_period(), user_id=asked_user_id())
+    wanted = LedgerFilter(period=asked_period(), user_id=whole_number("user_id"))
     name = f"transfers-{wanted.period.first}-{wanted.period.last}.csv"
     return csv_response(name, CSV_COLUMNS, _csv_rows(wanted))
 
@@ -99,9 +99,7 @@ def _summary(wanted: LedgerFilter) -> dict[str, Any]:
             }
             for row in queries.business_days(db.session())
         ],
-        "csv_url": url_for(
-            "accounting.report_csv", **arguments(wanted.period, wanted.user_id)
-        ),
+        "csv_url": url_for("accounting.report_csv", **arguments(wanted.period, wanted.user_id)),
         "xlsx_url": None,
     }
 

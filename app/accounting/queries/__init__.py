@@ -11,8 +11,8 @@ from app.accounting.queries.ledger import (
     PAGE,
     PAGE_MAX,
     LedgerFilter,
-    TransferRow,
     Totals,
+    TransferRow,
     all_transfers,
     balances,
     export_transfers,
@@ -25,7 +25,7 @@ from app.accounting.queries.own import (
     earnings_by_day,
     statement_of,
 )
-from app.accounting.queries.periods import Period, parse_period
+from app.accounting.queries.periods import Period, parse_day, parse_period
 
 __all__ = [
     "PAGE",
@@ -45,6 +45,7 @@ __all__ = [
     "earnings_by_day",
     "export_transfers",
     "ledger_days",
+    "parse_day",
     "parse_period",
     "payouts_of_day",
     "statement_of",

@@ -94,12 +94,16 @@ def ledger_days(session: Session, period: Period) -> Sequence[Any]:
     return session.execute(LEDGER_DAYS, {"first": period.first, "last": period.last}).all()
 
 
-def business_days(session: Session, *, before: date | None = None, limit: int = 30) -> Sequence[Any]:
+def business_days(
+    session: Session, *, before: date | None = None, limit: int = 30
+) -> Sequence[Any]:
     """Payout runs, newest first: days that were closed, with their totals and mails."""
     return session.execute(PAYOUT_RUNS, {"before": before, "limit": limit}).all()
 
 
-def payouts_of_day(session: Session, day: date, *, after: int = 0, limit: int = 200) -> Sequence[Any]:
+def payouts_of_day(
+    session: Session, day: date, *, after: int = 0, limit: int = 200
+) -> Sequence[Any]:
     """The payouts of a day in order, each with the state of its mail."""
     return session.execute(PAYOUTS_OF_DAY, {"day": day, "after": after, "limit": limit}).all()
 

@@ -141,7 +141,9 @@ def totals(session: Session, wanted: LedgerFilter) -> Totals:
         f"coalesce(sum({column}), 0)::bigint"
         for column in ("fees", "rewards", "payouts", "corrections", "transfers")
     )
-    sums = Totals(*session.execute(sql(f"SELECT {columns} FROM {source} WHERE {where}"), names).one())
+    sums = Totals(
+        *session.execute(sql(f"SELECT {columns} FROM {source} WHERE {where}"), names).one()
+    )
     return sums if wanted.kind is None else _only(sums, wanted, session)
 
 

@@ -124,7 +124,16 @@ def statement_of(
         {**names, "before_day": day, "before_id": transfer_id, "limit": limit + 1},
     ).all()
     sums = session.execute(PERIOD_OF, names).one()
-    return Statement(period, *sums, lines=lines[:limit], has_more=len(lines) > limit)
+    return Statement(
+        period=period,
+        opening=sums.opening,
+        fees=sums.fees,
+        rewards=sums.rewards,
+        payouts=sums.payouts,
+        closing=sums.closing,
+        lines=lines[:limit],
+        has_more=len(lines) > limit,
+    )
 
 
 def earnings_by_day(session: Session, user_id: int, period: Period) -> Sequence[Any]:

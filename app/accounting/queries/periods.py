@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 
@@ -9,6 +10,7 @@ from app.kernel.errors import BadInput
 
 MIN_YEAR, MAX_YEAR = 2000, 2200
 MAX_DAYS = 366 * 10
+_ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +35,18 @@ def parse_period(first: str | None, last: str | None, *, default: Period) -> Per
     Raises BadInput, with the field `from` or `to`, for what is not a date or not a period.
     """
     return Period(
-        _day(first, "from") or default.first,
-        _day(last, "to") or max(default.last, _day(first, "from") or default.last),
+        parse_day(first, "from") or default.first,
+        parse_day(last, "to") or max(default.last, parse_day(first, "from") or default.last),
     )
 
 
-def _day(text: str | None, field: str) -> date | None:
+def parse_day(text: str | None, field: str) -> date | None:
+    """The ISO date in `text`, or None when there is none. Raises BadInput for the field `field`."""
     if not text:
         return None
+    if not _ISO_DAY.fullmatch(text):
+        raise BadInput(fields={field: "A date such as 2026-11-30"})
     try:
-        if len(text) != 10:
-            raise ValueError(text)
         return date.fromisoformat(text)
     except ValueError as error:
-        raise BadInput(fields={field: "A date such as 2026-11-30"}) from error
+        raise BadInput(fields={field: "No such date"}) from error
