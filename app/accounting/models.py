@@ -5,7 +5,16 @@ from __future__ import annotations
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Computed, DateTime, Enum, FetchedValue, ForeignKey, Identity, Text
+from sqlalchemy import (
+    BigInteger,
+    Computed,
+    DateTime,
+    Enum,
+    FetchedValue,
+    ForeignKey,
+    Identity,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import TSTZRANGE, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
