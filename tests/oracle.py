@@ -36,15 +36,17 @@ CHECKS: dict[str, str] = {
         SELECT l.id FROM logs l LEFT JOIN outbox o ON o.event_id = l.event_id
         WHERE o.event_id IS NULL""",
     "each task follows create, assign*, complete": """
-        SELECT task_id FROM (
+        SELECT k.id FROM tasks k LEFT JOIN (
           SELECT task_id, string_agg(left(type::text, 1), '' ORDER BY id) AS story
-          FROM logs WHERE type <> 'other' GROUP BY task_id) AS stories
-        WHERE story !~ '^ca*c?$'""",
+          FROM logs WHERE type <> 'other' GROUP BY task_id) AS stories ON stories.task_id = k.id
+        WHERE coalesce(story, '') !~ '^ca*c?$'""",
     "each task is as its log tells": """
         SELECT k.id FROM tasks k
-        JOIN LATERAL (SELECT user_id, type FROM logs l WHERE l.task_id = k.id AND type <> 'other'
-                      ORDER BY id DESC LIMIT 1) AS last ON true
-        WHERE k.assigned_to <> last.user_id OR k.is_finished <> (last.type = 'complete')""",
+        LEFT JOIN LATERAL (
+          SELECT user_id, type FROM logs l WHERE l.task_id = k.id AND type <> 'other'
+          ORDER BY id DESC LIMIT 1) AS last ON true
+        WHERE (k.assigned_to, k.is_finished)
+          IS DISTINCT FROM (last.user_id, last.type = 'complete')""",
     "each balance is the sum of its transfers": """
         SELECT a.id, a.balance, coalesce(sum(t.delta_balance), 0) FROM accounts a
         LEFT JOIN account_transfers t ON t.owner_account_id = a.id
