@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask, request
 from flask_wtf.csrf import CSRFProtect
 
-from app.web.errors import is_api
+from app.web.sessions import is_api
 
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 protection = CSRFProtect()

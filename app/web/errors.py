@@ -14,7 +14,7 @@ from app.kernel.db import db
 from app.kernel.errors import NotSignedIn
 from app.web import htmx
 from app.web.problems import SERVER_ERROR, Problem, problem_of
-from app.web.sessions import API_PREFIX, be_nobody
+from app.web.sessions import be_nobody, is_api
 
 PROBLEM_JSON = "application/problem+json"
 UNAUTHORIZED = 401
@@ -39,11 +39,6 @@ def handle(error: Exception) -> Response:
     response = _answer(error, problem)
     response.headers.update(problem.headers)
     return response
-
-
-def is_api() -> bool:
-    """Whether the request is for the REST API."""
-    return request.path.startswith(API_PREFIX)
 
 
 def _log(error: Exception, problem: Problem) -> None:

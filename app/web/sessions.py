@@ -20,6 +20,7 @@ from app.kernel.opaque import secret_hash
 from app.kernel.policy import Role
 
 API_PREFIX = "/api/"
+API_PAGES = frozenset({"/api/docs"})
 # flask-login's name for what get_id() returns.
 _SESSION_KEY = "_user_id"
 _BEARER = re.compile(r"Bearer ([A-Za-z0-9_-]{20,200})")
@@ -95,12 +96,20 @@ def init_app(app: Flask) -> None:
     manager = LoginManager()
     manager.session_protection = None  # the row decides, not a hash of the address
     manager.user_loader(_by_session)
-    manager.request_loader(_by_token)
     manager.init_app(app)
+
+
+def is_api() -> bool:
+    """Whether the request is for the REST API: tokens count, cookies do not."""
+    path = request.path
+    return path.startswith(API_PREFIX) and path not in API_PAGES
 
 
 def signed_in() -> SignedIn | None:
     """The user of this request, or None. The first call asks the database, in one statement."""
+    if "_login_user" not in g and is_api():
+        # Not through flask-login, which would read the cookie first.
+        g._login_user = _by_token(request) or AnonymousUserMixin()  # noqa: SLF001 - its cache
     user: SignedIn | AnonymousUserMixin = login_user._get_current_object()  # noqa: SLF001 - the documented way through a LocalProxy
     return user if isinstance(user, SignedIn) else None
 
@@ -127,15 +136,11 @@ def be_nobody() -> None:
 
 
 def _by_session(session_id: str) -> SignedIn | None:
-    if request.path.startswith(API_PREFIX):
-        return None
     row = _load(SESSION_USER, TOUCH_SESSION, session_id)
     return None if row is None else _user(row, session_id=session_id)
 
 
 def _by_token(asked: Request) -> SignedIn | None:
-    if not asked.path.startswith(API_PREFIX):
-        return None
     bearer = _BEARER.fullmatch(asked.headers.get("Authorization", ""))
     if bearer is None:
         return None
