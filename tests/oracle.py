@@ -37,9 +37,9 @@ CHECKS: dict[str, str] = {
         WHERE o.event_id IS NULL""",
     "each task follows create, assign*, complete": """
         SELECT k.id FROM tasks k LEFT JOIN (
-          SELECT task_id, string_agg(left(type::text, 1), '' ORDER BY id) AS story
+          SELECT task_id, string_agg(type::text, ' ' ORDER BY id) AS story
           FROM logs WHERE type <> 'other' GROUP BY task_id) AS stories ON stories.task_id = k.id
-        WHERE coalesce(story, '') !~ '^ca*c?$'""",
+        WHERE coalesce(story, '') !~ '^create( assign)*( complete)?$'""",
     "each task is as its log tells": """
         SELECT k.id FROM tasks k
         LEFT JOIN LATERAL (
