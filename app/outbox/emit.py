@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -80,7 +81,7 @@ def announce(
         "user_id": user_id,
         "actor_id": actor_id,
     }
-    heard = event(**{name: known[name] for name in event.__dataclass_fields__})
+    heard = event(**{field.name: known[field.name] for field in fields(event)})
     for subscriber in _same_transaction.get(event, ()):
         subscriber(session, heard)
 
