@@ -31,7 +31,6 @@ from app.web import (
     logs,
     openapi,
     pages,
-    routing,
     sessions,
 )
 
@@ -47,7 +46,6 @@ def create_app(settings: Settings | None = None, *, process: str = "web") -> Fla
     doorbell.hang(settings.redis_url)
     subscriptions.subscribe()
 
-    routing.init_app(app)
     # The order of these is the order in which they look at a request.
     logs.init_app(app)
     headers.init_app(app, settings)
