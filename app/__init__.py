@@ -12,6 +12,7 @@ from app.accounting.api import blueprint as accounting_api
 from app.accounting.pages import blueprint as accounting_pages
 from app.analytics.api import blueprint as analytics_api
 from app.analytics.pages import blueprint as analytics_pages
+from app.demo.company import sign_in_offer
 from app.kernel import settings as kernel_settings
 from app.kernel.db import db
 from app.kernel.settings import Settings
@@ -20,6 +21,7 @@ from app.tasks.api import blueprint as tasks_api
 from app.tasks.pages import blueprint as tasks_pages
 from app.web import (
     access,
+    compression,
     config,
     context,
     csrf,
@@ -46,6 +48,7 @@ def create_app(settings: Settings | None = None, *, process: str = "web") -> Fla
     doorbell.hang(settings.redis_url)
     subscriptions.subscribe()
 
+    compression.init_app(app)
     # The order of these is the order in which they look at a request.
     logs.init_app(app)
     headers.init_app(app, settings)
@@ -69,5 +72,6 @@ def create_app(settings: Settings | None = None, *, process: str = "web") -> Fla
     openapi.register(app, analytics_api)
     cli.init_app(app)
 
+    app.config["DEMO_SIGN_IN"] = sign_in_offer(settings)
     access.check_policies(app)
     return app

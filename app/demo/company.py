@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
+from urllib.parse import urlsplit
 
 from app.kernel.policy import Role
+from app.kernel.settings import Settings
 
 # Demo accounts are refused unless the address is the loopback's (see history.seed).
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 PASSWORD = "a-parrot-is-paid-daily"  # noqa: S105 - demo accounts on loopback only
 
 STAFF: tuple[tuple[str, Role], ...] = (
@@ -43,6 +47,9 @@ PEOPLE: tuple[tuple[str, Role], ...] = STAFF + tuple(
     for number, login in enumerate(EMPLOYEES)
 )
 
+# Whom the sign-in page of a demo offers: one of each role.
+OFFERED = ("admin", "manager", "boss", "accountant", "ara", "bianca", "gosha")
+
 _WORK: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "AV",
@@ -70,6 +77,14 @@ _WORK: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("the cockatoos", "the new macaws", "the hand-raised chicks", "the retired greys"),
     ),
 )
+
+
+def sign_in_offer(settings: Settings) -> dict[str, Any]:
+    """What the sign-in page shows: accounts and their password, in a demo on loopback only."""
+    if not settings.demo or urlsplit(settings.public_url).hostname not in LOOPBACK:
+        return {}
+    accounts = [{"login": login, "role": role.value} for login, role in PEOPLE if login in OFFERED]
+    return {"demo_accounts": accounts, "demo_password": PASSWORD}
 
 
 def draw_task(random: Random, number: int) -> tuple[str, str]:

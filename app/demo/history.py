@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from app.accounting import commands as accounting
 from app.auth.actors import actor_named
 from app.auth.commands import create_user
-from app.demo.company import PASSWORD, PEOPLE, draw_task
+from app.demo.company import LOOPBACK, PASSWORD, PEOPLE, draw_task
 from app.kernel import clock, settings
 from app.kernel.actor import Actor
 from app.kernel.db import command, sql
@@ -31,7 +31,6 @@ DAYS = 30
 STEPS = 10
 DAY_BEGINS = timedelta(hours=9)
 STEP = timedelta(minutes=54)
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 # Whether the history is told: it ends with the clock back at the real time, or beyond it.
 STATE = sql("""

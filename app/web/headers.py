@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, request
+from flask import Flask, Response, request, session
 
 from app.kernel.settings import Settings
 
@@ -35,6 +35,8 @@ def init_app(app: Flask, settings: Settings) -> None:
         if request.endpoint == "static":
             # Addresses that asset() makes hold the content's hash.
             headers["Cache-Control"] = IMMUTABLE if "v" in request.args else "no-cache"
+            # flask-login looked into it; a file is the same for everyone: no "Vary: Cookie".
+            session.accessed = False
             return response
         if "Cache-Control" not in headers:
             headers["Cache-Control"] = "no-store"
