@@ -122,6 +122,7 @@ def _line(row: TransferRow, period: Period) -> dict[str, Any]:
         "id": row.id,
         "timestamp": row.timestamp,
         "recorded_at": row.recorded_at,
+        "business_day": row.business_day,
         "is_late": row.late,
         "task_id": row.task_id,
         "task_name": row.task_name,

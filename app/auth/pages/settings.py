@@ -128,7 +128,7 @@ def _page(form: Form, status: int = 200, *, new_token: str | None = None) -> Res
         form=Form({"time_zone": user.time_zone or "", **form.values}, form.errors),
         sessions=[_session(row, user.session_number) for row in sessions],
         tokens_list=queries.tokens_of(session, user.id),
-        time_zones=sorted(available_timezones()),
+        time_zones=[(name, name) for name in sorted(available_timezones())],
         needs_password=needs_password(),
         new_token=new_token,
     )
