@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Response, current_app, flash, request, url_for
+from flask.typing import ResponseReturnValue
 from flask_babel import gettext
+from sqlalchemy import Row
 
 from app.auth import commands, queries, throttle
 from app.auth.pages.blueprint import blueprint
@@ -16,6 +20,7 @@ from app.web import sessions
 from app.web.access import public
 from app.web.forms import Form
 from app.web.htmx import go_to, page
+from app.web.idempotency import run_once
 from app.web.pages import local_url
 
 UNPROCESSABLE = 422
@@ -66,10 +71,29 @@ def register() -> Response:
 
 @blueprint.post("/register")
 @public
-def register_post() -> Response:
+def register_post() -> ResponseReturnValue:
     """Register, and be signed in."""
-    form = Form.sent("login", "email", "password", "role")
     throttle.allow(throttle.count_attempt(throttle.REGISTER_ADDRESS))
+    return run_once(_register)
+
+
+@blueprint.get("/invitations/<token>")
+@public
+def invitation(token: str) -> Response:
+    """The form behind a one-time link."""
+    return _invitation_page(token, _invited(token), Form.filled({"login": "", "email": ""}))
+
+
+@blueprint.post("/invitations/<token>")
+@public
+def invitation_post(token: str) -> ResponseReturnValue:
+    """Become the first administrator, or choose a new password; and be signed in."""
+    throttle.allow(throttle.count_attempt(throttle.INVITATION_ADDRESS))
+    return run_once(lambda: _use_invitation(token))
+
+
+def _register() -> Response:
+    form = Form.sent("login", "email", "password", "role")
     try:
         user_id = commands.register_user(
             login=form["login"],
@@ -79,47 +103,43 @@ def register_post() -> Response:
             is_open=_settings().registration_open,
         )
     except BadInput as error:
-        return _register_page(form.refuse(error), UNPROCESSABLE)
-    _sign_in_new(user_id)
-    return go_to(url_for("web.home"))
+        return _register_page(form.refuse(error), error.status)
+    return _welcome(user_id, gettext("You have an account now."))
 
 
-@blueprint.get("/invitations/<token>")
-@public
-def invitation(token: str) -> Response:
-    """The form behind a one-time link."""
-    return _invitation_page(token, Form.filled({"login": "", "email": ""}))
-
-
-@blueprint.post("/invitations/<token>")
-@public
-def invitation_post(token: str) -> Response:
-    """Become the first administrator, or choose a new password; and be signed in."""
+def _use_invitation(token: str) -> Response:
     form = Form.sent("login", "email", "password")
-    throttle.allow(throttle.count_attempt(throttle.INVITATION_ADDRESS))
+    invited = _invited(token)
     try:
-        user_id = _accept(token, form)
+        user_id = _accept(token, invited.purpose, form)
     except NotFound:
         raise
     except AtesError as error:
-        return _invitation_page(token, form.refuse(error), UNPROCESSABLE)
-    _sign_in_new(user_id)
-    flash(gettext("Your password is set."))
-    return go_to(url_for("web.home"))
+        # The link is not used up: with this answer, what was changed so far is undone.
+        return _invitation_page(token, invited, form.refuse(error), error.status)
+    return _welcome(user_id, gettext("Your password is set."))
 
 
-def _accept(token: str, form: Form) -> int:
-    invited = queries.invitation(db.session(), token)
-    if invited is not None and invited.purpose == "password_reset":
+def _accept(token: str, purpose: str, form: Form) -> int:
+    if purpose == "password_reset":
         return commands.accept_password_reset(token, password=form["password"])
     return commands.accept_first_administrator(
         token, login=form["login"], email=form["email"], password=form["password"]
     )
 
 
-def _sign_in_new(user_id: int) -> None:
+def _invited(token: str) -> Row[Any]:
+    invited = queries.invitation(db.session(), token)
+    if invited is None:
+        raise NotFound("This link was used already, or its time is over: ask for a new one")
+    return invited
+
+
+def _welcome(user_id: int, message: str) -> Response:
     _end_present_session()
     sessions.begin(commands.open_session(user_id, user_agent=_user_agent()))
+    flash(message)
+    return go_to(url_for("web.home"))
 
 
 def _end_present_session() -> None:
@@ -151,10 +171,7 @@ def _register_page(form: Form, status: int = 200) -> Response:
     )
 
 
-def _invitation_page(token: str, form: Form, status: int = 200) -> Response:
-    invited = queries.invitation(db.session(), token)
-    if invited is None:
-        raise NotFound("This link was used already, or its time is over: ask for a new one")
+def _invitation_page(token: str, invited: Row[Any], form: Form, status: int = 200) -> Response:
     template = "auth/first_admin.html" if invited.login is None else "auth/new_password.html"
     url = url_for("auth.invitation", token=token)
     return page(template, None, status, form=form, action_url=url, login=invited.login)
