@@ -15,7 +15,8 @@ from app.kernel.db import sql
 
 # The company's days of a period, each with its sums, also those on which nothing happened.
 LEDGER_DAYS = sql("""
-SELECT day::date AS business_day, coalesce(l.fees, 0) AS fees, coalesce(l.rewards, 0) AS rewards,
+SELECT days.day::date AS business_day, coalesce(l.fees, 0) AS fees,
+       coalesce(l.rewards, 0) AS rewards,
        coalesce(l.payouts, 0) AS payouts, coalesce(l.income, 0) AS income,
        coalesce(l.transfers, 0) AS transfers, b.status
 FROM generate_series(CAST(:first AS timestamp), CAST(:last AS timestamp), interval '1 day')
