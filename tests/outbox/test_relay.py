@@ -17,7 +17,6 @@ import psycopg
 import pytest
 from sqlalchemy.orm import Session
 
-from app.accounting.commands import ACCOUNTING
 from app.events import Event, TaskAssigned, TaskCompleted, TaskCreated, UserRegistered
 from app.kernel.db import sql
 from app.kernel.settings import Settings
@@ -181,7 +180,6 @@ def test_the_events_of_a_batch_and_their_effects_are_one_transaction(
 import os, sys, time
 from dataclasses import replace
 from app import create_app
-from app.accounting.commands import ACCOUNTING
 from app.outbox import relay
 def post(session, events):
     ACCOUNTING.post(session, events)
