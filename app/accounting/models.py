@@ -110,3 +110,4 @@ class BusinessDay(Base):
     rewards: Mapped[int | None] = mapped_column(BigInteger)
     paid_total: Mapped[int | None] = mapped_column(BigInteger)
     paid_count: Mapped[int | None]
+    sealed_block: Mapped[int | None] = mapped_column(BigInteger)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import BigInteger, DateTime, Enum, FetchedValue, ForeignKey, Identity, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -21,6 +21,7 @@ class Email(Base):
     user_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("users.id"))
     kind: Mapped[str] = mapped_column(Text)
     payout_id: Mapped[int | None] = mapped_column(BigInteger)
+    business_day: Mapped[date | None]
     state: Mapped[str] = mapped_column(
         Enum(
             "queued", "sending", "sent", "failed", "unknown", name="email_state", create_type=False
