@@ -101,14 +101,8 @@ def make_venv() -> None:
     if stamp_of("venv") and subprocess.run([PYTHON, "-c", ""], check=False).returncode == 0:
         return
     say(f"Making .venv with Python {sys.version.split()[0]}")
-    made = subprocess.run(
-        [sys.executable, "-m", "venv", "--clear", str(VENV)],
-        check=False,
-        capture_output=True,
-        text=True,
-        umask=0o022,
-    )
-    if made.returncode != 0:
+    code, _ = run([sys.executable, "-m", "venv", "--clear", str(VENV)])
+    if code != 0:
         shutil.rmtree(VENV, ignore_errors=True)
         raise SetupError(
             f"{sys.executable} cannot make a virtual environment"
@@ -149,13 +143,10 @@ def install_front_end() -> None:
     if there and stamp_of(lock.name) == digest(lock):
         return
     say("Installing front-end packages")
-    environ = os.environ | {"NO_UPDATE_NOTIFIER": "1"}
     words = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    done = subprocess.run(
-        [*npm(), *words], cwd=ROOT, env=environ, check=False, capture_output=True, text=True
-    )
-    if done.returncode != 0:
-        raise SetupError(f"npm ci: {last_line(done.stderr or done.stdout)}")
+    code, said = run([*npm(), *words])
+    if code != 0:
+        raise SetupError(f"npm ci: {last_line(said)}")
     VENDOR.mkdir(parents=True, exist_ok=True)
     for source, name in VENDORED.items():
         shutil.copyfile(ROOT / "node_modules" / source, VENDOR / name)
@@ -186,37 +177,49 @@ def compile_translations() -> None:
         or made.stat().st_mtime < source.stat().st_mtime
     ]
     for source in stale:
-        command = [PYTHON, "-m", "babel.messages.frontend", "compile", "-i", str(source)]
-        done = subprocess.run(
-            [*command, "-o", str(source.with_suffix(".mo"))],
-            cwd=ROOT,
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode != 0:
-            raise SetupError(f"{source.relative_to(ROOT)}: {last_line(done.stderr)}")
+        words = ["compile", "-i", str(source), "-o", str(source.with_suffix(".mo"))]
+        code, said = run([PYTHON, "-m", "babel.messages.frontend", *words])
+        if code != 0:
+            raise SetupError(f"{source.relative_to(ROOT)}: {last_line(said)}")
 
 
 def pip(words: list[str], *, expected: int) -> None:
     """Run pip's install with hashes required, counting the packages that it has got."""
     command = [PYTHON, "-m", "pip", "install", "--require-hashes", "--progress-bar", "off"]
     options = ["--disable-pip-version-check", "--no-input", "--root-user-action", "ignore"]
-    with subprocess.Popen(
-        [*command, *options, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        umask=0o022,  # a server that runs as another user reads these files
-    ) as process:
-        try:
-            said = watched(process, expected)
-        except BaseException:
-            process.kill()
-            raise
+    with started([*command, *options, *words]) as process:
+        said = watched(process, expected)
     if process.returncode != 0:
         errors = [line for line in said if line.startswith("ERROR")]
         raise SetupError(last_line("".join(errors or said)))
+
+
+def run(command: list[str]) -> tuple[int, str]:
+    """A command's exit code and what it said."""
+    with started(command) as process:
+        assert process.stdout is not None
+        said = process.stdout.read()
+    return process.returncode, said
+
+
+@contextmanager
+def started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """Start a command in the project's folder; if we are stopped, it is, with all below it."""
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
+        umask=0o022,  # a server that runs as another user reads what is installed
+    ) as process:
+        try:
+            yield process
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
 
 
 def watched(process: subprocess.Popen[str], expected: int) -> list[str]:
