@@ -8,7 +8,7 @@ psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres <<'SQL'
 \getenv app_password ATES_APP_PASSWORD
 CREATE ROLE ates_owner LOGIN PASSWORD :'owner_password';
 CREATE ROLE ates_app LOGIN PASSWORD :'app_password';
-GRANT ates_app TO ates_owner WITH INHERIT FALSE, SET TRUE;
+GRANT ates_app TO ates_owner WITH INHERIT TRUE, SET TRUE;
 CREATE DATABASE ates OWNER ates_owner;
 REVOKE ALL ON DATABASE ates FROM PUBLIC;
 GRANT CONNECT ON DATABASE ates TO ates_app;

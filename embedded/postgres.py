@@ -214,9 +214,10 @@ class Cluster(Process):
                         sql.Literal(key(self.data_dir, f"postgres-{role}")),
                     ),
                 )
-            # Whoever signs in, the application takes its role: the owner may too.
+            # Whoever signs in, the application takes its role: the owner may too. It inherits, so
+            # that its function oldest_transaction_started_at() sees the role's transactions.
             connection.execute(
-                sql.SQL("GRANT {} TO {} WITH INHERIT FALSE, SET TRUE").format(
+                sql.SQL("GRANT {} TO {} WITH INHERIT TRUE, SET TRUE").format(
                     sql.Identifier(APP_ROLE),
                     sql.Identifier(OWNER_ROLE),
                 ),

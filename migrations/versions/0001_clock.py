@@ -13,12 +13,15 @@ BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ates_app') THEN
     CREATE ROLE ates_app NOLOGIN;
   END IF;
-  IF NOT pg_has_role(current_user, 'ates_app', 'SET') THEN
-    EXECUTE format('GRANT ates_app TO %I', current_user);
+  -- SET, to be it; USAGE, that is to inherit it, to see when its transactions began.
+  IF NOT (pg_has_role(current_user, 'ates_app', 'SET')
+          AND pg_has_role(current_user, 'ates_app', 'USAGE')) THEN
+    EXECUTE format('GRANT ates_app TO %I WITH INHERIT TRUE, SET TRUE', current_user);
   END IF;
 EXCEPTION WHEN insufficient_privilege OR invalid_grant_operation THEN
   RAISE EXCEPTION 'role ates_app is missing or may not be taken by %: as a superuser run '
-    'CREATE ROLE ates_app NOLOGIN; GRANT ates_app TO %', current_user, quote_ident(current_user);
+    'CREATE ROLE ates_app NOLOGIN; GRANT ates_app TO % WITH INHERIT TRUE, SET TRUE',
+    current_user, quote_ident(current_user);
 END $$
 """
 
