@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from dataclasses import dataclass
+from datetime import date, datetime, tzinfo
 
 import flask_babel
 from babel import Locale
-from flask import Flask, current_app, has_request_context, request
+from flask import Flask, current_app, g, has_request_context, request
 from flask_babel import Babel
 
 from app.kernel.settings import Settings
-from app.web.formats import date_format, money_format
+from app.web.formats import DateFormat, MoneyFormat, date_format, money_format
 from app.web.sessions import signed_in
 
 LANGUAGES = ("en", "ru")
@@ -48,8 +49,7 @@ def theme() -> str:
 
 def money(cents: int) -> str:
     """The amount in the company's currency, as the reader's language writes it."""
-    settings: Settings = current_app.config["SETTINGS"]
-    return money_format(_locale(), settings.currency).write(cents)
+    return _writing().money.write(cents)
 
 
 def signed_money(cents: int) -> str:
@@ -59,23 +59,45 @@ def signed_money(cents: int) -> str:
 
 def moment(at: datetime) -> str:
     """Date and time in the reader's time zone, short; the year only when it is another one."""
-    local = flask_babel.to_user_timezone(at)
-    return date_format(_locale()).write_moment(local, _now().year)
+    writing = _writing()
+    return writing.dates.write_moment(at.astimezone(writing.zone), writing.this_year)
 
 
 def day(of: date) -> str:
     """A calendar day, short; the year only when it is another one."""
-    return date_format(_locale()).write_day(of, _now().year)
+    writing = _writing()
+    return writing.dates.write_day(of, writing.this_year)
 
 
-def _locale() -> Locale:
-    locale: Locale | None = flask_babel.get_locale()
-    return locale or Locale(LANGUAGES[0])
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """How this request's reader reads: found once, since a page writes hundreds of figures."""
+
+    money: MoneyFormat
+    dates: DateFormat
+    zone: tzinfo
+    this_year: int
 
 
-def _now() -> datetime:
-    now: datetime = flask_babel.to_user_timezone(datetime.now(UTC))
-    return now
+def _writing() -> _Writing:
+    if not has_request_context():
+        return _new_writing()
+    if "writing" not in g:
+        g.writing = _new_writing()
+    writing: _Writing = g.writing
+    return writing
+
+
+def _new_writing() -> _Writing:
+    settings: Settings = current_app.config["SETTINGS"]
+    locale = flask_babel.get_locale() or Locale(LANGUAGES[0])
+    zone = flask_babel.get_timezone()
+    return _Writing(
+        money=money_format(locale, settings.currency),
+        dates=date_format(locale),
+        zone=zone,
+        this_year=datetime.now(zone).year,
+    )
 
 
 def _time_zone() -> str | None:
