@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
 from app.kernel.db import db
-from app.kernel.errors import NotSignedIn
+from app.kernel.errors import AtesError, NotSignedIn
 from app.web import htmx
 from app.web.problems import SERVER_ERROR, Problem, problem_of
 from app.web.sessions import be_nobody, is_api
@@ -53,7 +53,7 @@ def _answer(error: Exception, problem: Problem) -> Response:
         return problem_json(problem)
     if isinstance(error, NotSignedIn):
         return _to_sign_in()
-    return _page(problem)
+    return _page(error, problem)
 
 
 def problem_json(problem: Problem) -> Response:
@@ -86,14 +86,14 @@ def _to_sign_in() -> Response:
     return htmx.go_to(url_for("auth.sign_in", next=back if back != "/" else None))
 
 
-def _page(problem: Problem) -> Response:
+def _page(error: Exception, problem: Problem) -> Response:
     if problem.status >= SERVER_ERROR and "_login_user" not in g:
         be_nobody()  # the page must not ask the database that just failed
     try:
         body = render_template(
             [f"errors/{problem.status}.html", "errors/500.html"],
             problem=problem,
-            message=gettext(problem.detail) if problem.detail else "",
+            message=_own_words(error, problem),
         )
     except TemplateNotFound:
         body = _bare_page(problem)
@@ -104,6 +104,13 @@ def _page(problem: Problem) -> Response:
     if htmx.wants_fragment():
         htmx.steer(response, retarget="#main", reselect="#main", reswap="outerHTML")
     return response
+
+
+def _own_words(error: Exception, problem: Problem) -> str:
+    """What the error says beyond its title, which the page says in words of its own."""
+    if not isinstance(error, AtesError) or problem.detail in ("", problem.title):
+        return ""
+    return str(gettext(problem.detail))
 
 
 def _bare_page(problem: Problem) -> str:

@@ -18,6 +18,8 @@ from app.web.sessions import SignedIn, signed_in
 
 blueprint = Blueprint("web", __name__)
 COOKIE_AGE = timedelta(days=365)
+# Home is the first of these that the role may open.
+FIRST_PAGES = ("accounting.report", "tasks.all", "tasks.mine")
 CHOICES = {"lang": (LANGUAGE_COOKIE, LANGUAGES), "theme": (THEME_COOKIE, (*THEMES, "system"))}
 
 # A person's own choice of language and theme; NULL leaves it as it is, `system` clears it.
@@ -31,12 +33,13 @@ WHERE id = :user_id
 @blueprint.get("/")
 @public
 def home() -> Response:
-    """The first page that the person may open; the sign-in page for nobody."""
-    pages = navigation()
-    if pages:
-        return make_response(redirect(pages[0]["url"]))
-    endpoint = "auth.sign_in" if signed_in() is None else "auth.settings"
-    return make_response(redirect(url_for(endpoint)))
+    """The page that matters most to the person's role; the sign-in page for nobody."""
+    user = signed_in()
+    if user is None:
+        return make_response(redirect(url_for("auth.sign_in")))
+    urls = {entry["endpoint"]: entry["url"] for entry in navigation()}
+    first = next((endpoint for endpoint in FIRST_PAGES if endpoint in urls), None)
+    return make_response(redirect(urls[first] if first else url_for("auth.settings")))
 
 
 @blueprint.post("/preferences")

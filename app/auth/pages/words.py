@@ -18,8 +18,8 @@ ROLE_NAMES = {
     Role.INTERNALSERVICE: lazy_gettext("internal service"),
     Role.OTHER: lazy_gettext("other"),
 }
-# What a user agent says of itself, the telling names first: Edge and Opera also say Chrome.
-_BROWSER = re.compile(r"(Firefox|Edg|OPR|YaBrowser|Chrome|Safari|curl|python)[^\s/]*/")
+# The telling names first: Edge and Opera also say Chrome, and Chrome also says Safari.
+_BROWSERS = ("Edg", "OPR", "YaBrowser", "Firefox", "Chrome", "Safari", "curl", "python")
 _SYSTEM = re.compile(r"(Windows|Android|iPhone|iPad|Mac OS X|CrOS|Linux)")
 _PLAIN = {"Edg": "Edge", "OPR": "Opera", "YaBrowser": "Yandex", "Mac OS X": "macOS"}
 
@@ -32,5 +32,6 @@ def role_choices(roles: Iterable[Role]) -> list[tuple[str, str]]:
 
 def device(user_agent: str) -> str:
     """What a browser is called, shortly: `Firefox, Linux`; empty when it does not say."""
-    found = [*_BROWSER.findall(user_agent)[-1:], *_SYSTEM.findall(user_agent)[:1]]
+    browser = [name for name in _BROWSERS if name in user_agent][:1]
+    found = [*browser, *_SYSTEM.findall(user_agent)[:1]]
     return ", ".join(_PLAIN.get(name, name) for name in found)
