@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 import psycopg
@@ -31,8 +31,7 @@ LOOK_EVERY_S = 0.1
 
 def main() -> int:
     """Run until SIGINT or SIGTERM. Exit code 1 and one line on what could not be started."""
-    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(stop, _interrupt)
+    _on_stop(_interrupt)
     try:
         settings = Settings.from_env(os.environ)
         check_port_is_free(settings.port)
@@ -88,8 +87,7 @@ def _supervisor() -> Iterator[Supervisor]:
     try:
         yield supervisor
     finally:
-        for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(stop, hurry)
+        _on_stop(hurry)
         if supervisor.has_started:
             _say("Stopping")
         supervisor.stop()
@@ -188,6 +186,13 @@ def _wait_until_ready(
             reason = f"{error}; {web.last_words('Error')}"
         time.sleep(LOOK_EVERY_S)
     raise EmbeddedError(f"aTES is not ready after {READY_TIMEOUT_S:.0f} s: {reason} ({web.log})")
+
+
+def _on_stop(handler: Callable[[int, FrameType | None], None]) -> None:
+    signal.signal(signal.SIGINT, handler)
+    signal.signal(signal.SIGTERM, handler)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup asks to outlive the terminal
+        signal.signal(signal.SIGHUP, handler)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
