@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -10,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import Schema, fields
 
 from app.accounting import commands, queries
-from app.accounting.queries import LedgerFilter, Period, TransferRow
+from app.accounting.queries import LedgerFilter, Period
 from app.accounting.queries.periods import MAX_DAYS, MIN_YEAR
 from app.kernel import clock, settings
 from app.kernel.db import db
@@ -23,13 +24,11 @@ from app.web.openapi import Blueprint
 blueprint = Blueprint("accounting_api", __name__, description="Accounts, transfers, payouts")
 
 
-def _purpose(row: TransferRow) -> str:
+def _purpose(row: Any) -> str:
     """What a transfer was for, when nobody described it: its task, or the day that was paid."""
-    if row.description:
-        return row.description
-    if row.task_name:
-        return f"[{row.ticket_key}] {row.task_name}" if row.ticket_key else row.task_name
-    return f"Balance of {row.business_day}"
+    task = f"[{row.ticket_key}] {row.task_name}" if row.ticket_key else row.task_name
+    purpose: str = row.description or task or f"Balance of {row.business_day}"
+    return purpose
 
 
 class AccountBalance(Schema):
@@ -42,12 +41,15 @@ class AccountBalance(Schema):
 
 
 class Transfer(Schema):
-    """One movement of money on an account; `timestamp` is when its cause occurred."""
+    """One movement of money on an account; `timestamp` is when its cause occurred.
+
+    `balance_after` is the balance in the order of the list, that is of business days.
+    """
 
     id = fields.Integer(required=True)
     timestamp = fields.DateTime(required=True)
     delta_balance = Money(required=True)
-    balance_after = Money(required=True)
+    balance_after = Money(required=True, attribute="running_balance")
     kind = fields.String(required=True)
     description = fields.Function(_purpose, required=True, metadata={"type": "string"})
     task_id = fields.Integer(required=True, allow_none=True)
@@ -55,8 +57,12 @@ class Transfer(Schema):
 
 
 class CompanyTransfer(Transfer):
-    """A transfer and whose it is; one that was `late` counts on a day after it occurred."""
+    """A transfer and whose it is; one that was `late` counts on a day after it occurred.
 
+    `balance_after` is the balance in the order of posting, and never changes.
+    """
+
+    balance_after = Money(required=True)
     user_id = fields.Integer(required=True)
     login = fields.String(required=True)
     business_day = fields.Date(required=True)
@@ -128,7 +134,14 @@ def show_balance() -> dict[str, Any]:
 @blueprint.response(200, TransferPage)
 def show_account_transfers(query: dict[str, Any]) -> dict[str, Any]:
     """The transfers of one's own account, newest first."""
-    return _page(query, user_id=current_actor().user_id)
+    statement = queries.statement_of(
+        db.session(),
+        current_actor().user_id,
+        _period(query),
+        before=query.get("cursor"),
+        limit=query["limit"],
+    )
+    return _page(statement.lines, more=statement.has_more)
 
 
 @blueprint.get("/transfers")
@@ -137,7 +150,10 @@ def show_account_transfers(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, CompanyTransferPage)
 def show_all_account_transfers(query: dict[str, Any]) -> dict[str, Any]:
     """The transfers of all employees, or of one, newest first."""
-    return _page(query, user_id=query.get("user_id"))
+    limit = query["limit"]
+    wanted = LedgerFilter(period=_period(query), user_id=query.get("user_id"))
+    rows = queries.all_transfers(db.session(), wanted, before=query.get("cursor"), limit=limit)
+    return _page(rows[:limit], more=len(rows) > limit)
 
 
 @blueprint.post("/payouts")
@@ -168,11 +184,8 @@ def _run(run: commands.ClosedDay) -> dict[str, Any]:
     }
 
 
-def _page(query: dict[str, Any], *, user_id: int | None) -> dict[str, Any]:
-    wanted = LedgerFilter(period=_period(query), user_id=user_id)
-    limit = query["limit"]
-    rows = queries.all_transfers(db.session(), wanted, before=query.get("cursor"), limit=limit)
-    page = page_of(rows, limit, lambda row: (row.business_day, row.id))
+def _page(rows: Sequence[Any], *, more: bool) -> dict[str, Any]:
+    page = page_of(rows, lambda row: (row.business_day, row.id), more=more)
     return {**page, "currency": settings.current().currency}
 
 

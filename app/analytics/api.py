@@ -102,7 +102,7 @@ def negative_balances(query: dict[str, Any]) -> dict[str, Any]:
     session, limit = db.session(), query["limit"]
     rows = queries.negative_balances(session, after=query.get("cursor"), limit=limit)
     return {
-        **page_of(rows, limit, lambda row: (row.balance, row.id)),
+        **page_of(rows[:limit], lambda row: (row.balance, row.id), more=len(rows) > limit),
         "count": queries.negative_count(session),
         "currency": settings.current().currency,
     }

@@ -158,5 +158,6 @@ def _before(query: dict[str, Any]) -> int | None:
 
 
 def _page(rows: list[TaskRow], query: dict[str, Any]) -> dict[str, Any]:
-    page = page_of(rows, query["limit"], lambda row: (row.id,))
+    limit = query["limit"]
+    page = page_of(rows[:limit], lambda row: (row.id,), more=len(rows) > limit)
     return {**page, "currency": settings.current().currency}

@@ -56,12 +56,10 @@ class Page(Schema):
 
 
 def page_of(
-    rows: Sequence[Row], limit: int, place: Callable[[Row], tuple[int | date, ...]]
+    rows: Sequence[Row], place: Callable[[Row], tuple[int | date, ...]], *, more: bool
 ) -> dict[str, Any]:
-    """The page that `limit` + 1 `rows` make; `place` says where a row stands in their order."""
-    shown = rows[:limit]
-    more = len(rows) > limit
-    return {"items": shown, "next_cursor": encode(*place(shown[-1])) if more else None}
+    """The page that holds `rows`; `place` says where a row stands in the order of the list."""
+    return {"items": rows, "next_cursor": encode(*place(rows[-1])) if more else None}
 
 
 def encode(*place: int | date) -> str:
