@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from app.auth import passwords
 from app.kernel.errors import BadInput
+from app.kernel.messages import said
 from app.kernel.policy import Role
 
 LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,39}")
@@ -32,9 +33,9 @@ def checked_account(
     problems = {"login": _login_problem(login), "email": _email_problem(email)}
     known_role = _role(role)
     if known_role is None:
-        problems["role"] = "There is no such role"
+        problems["role"] = said("There is no such role")
     elif known_role is Role.INTERNALSERVICE:
-        problems["password"] = "A service has tokens only" if password else None
+        problems["password"] = said("A service has tokens only") if password else None
     else:
         problems["password"] = _password_problem(password or "", login, email)
     found = {field: problem for field, problem in problems.items() if problem}
@@ -53,13 +54,13 @@ def _role(role: Role | str) -> Role | None:
 def _login_problem(login: str) -> str | None:
     if LOGIN.fullmatch(login):
         return None
-    return "Use 2 to 40 Latin letters, digits, dots, dashes or underscores"
+    return said("Use 2 to 40 Latin letters, digits, dots, dashes or underscores")
 
 
 def _email_problem(email: str) -> str | None:
     if len(email) <= MAX_EMAIL_LENGTH and EMAIL.fullmatch(email) and ".." not in email:
         return None
-    return "This is not an e-mail address"
+    return said("This is not an e-mail address")
 
 
 def _password_problem(password: str, login: str, email: str) -> str | None:

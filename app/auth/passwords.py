@@ -11,6 +11,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from app.auth.common_passwords import is_common
 from app.kernel.errors import BadInput
+from app.kernel.messages import said
 
 MIN_LENGTH = 15
 MAX_LENGTH = 128
@@ -53,14 +54,14 @@ def needs_rehash(stored: str) -> bool:
 
 def _problem(password: str, *, login: str, email: str) -> str | None:
     if len(password) < MIN_LENGTH:
-        return "Use at least 15 characters: a few words do well"
+        return said("Use at least 15 characters: a few words do well")
     if len(password) > MAX_LENGTH:
-        return "Use at most 128 characters"
+        return said("Use at most 128 characters")
     folded = password.casefold()
     if len(set(folded)) < MIN_DISTINCT or is_common(folded):
-        return "This password is among the first that would be guessed"
+        return said("This password is among the first that would be guessed")
     if any(part in folded for part in _own_words(login, email)):
-        return "Leave your login and e-mail address out of the password"
+        return said("Leave your login and e-mail address out of the password")
     return None
 
 

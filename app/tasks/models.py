@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kernel.db import Base
 from app.kernel.errors import BadInput
+from app.kernel.messages import said
 
 NAME_MAX_LENGTH = 200
 DESCRIPTION_MAX_LENGTH = 20_000
@@ -76,7 +77,7 @@ def split_name(text: str) -> tuple[str | None, str]:
     if not name:
         raise BadInput(fields={"name": "Give the task a name"})
     if len(name) > NAME_MAX_LENGTH:
-        raise BadInput(fields={"name": f"At most {NAME_MAX_LENGTH} characters"})
+        raise BadInput(fields={"name": said("At most %(count)s characters", count=NAME_MAX_LENGTH)})
     if "[" in name or "]" in name:
         raise BadInput(
             fields={"name": "Square brackets are for a ticket key in front: [KEY-12] Fix the gate"}
@@ -88,5 +89,9 @@ def checked_description(text: str) -> str:
     """The description, with line ends as LF. Raises BadInput when it is too long."""
     description = text.replace("\r\n", "\n").replace("\r", "\n").strip()
     if len(description) > DESCRIPTION_MAX_LENGTH:
-        raise BadInput(fields={"description": f"At most {DESCRIPTION_MAX_LENGTH} characters"})
+        raise BadInput(
+            fields={
+                "description": said("At most %(count)s characters", count=DESCRIPTION_MAX_LENGTH)
+            }
+        )
     return description

@@ -14,6 +14,7 @@ from app.kernel import settings
 from app.kernel.actor import Actor
 from app.kernel.db import db
 from app.kernel.errors import BadInput, Conflict, NotFound
+from app.kernel.messages import said
 from app.kernel.policy import ASSIGNABLE
 from app.tasks import commands, queries
 from app.tasks.queries import PAGE, TaskFilter, TaskRow
@@ -22,6 +23,7 @@ from app.web.access import current_actor, requires
 from app.web.arguments import whole_number
 from app.web.forms import Form
 from app.web.idempotency import idempotent
+from app.web.language import translated
 from app.web.pages import local_url
 
 blueprint = Blueprint("tasks", __name__)
@@ -149,7 +151,7 @@ def complete(task_id: int) -> Response:
     try:
         commands.complete_task(current_actor(), _id(task_id))
     except Conflict as error:
-        return _completed(task_id, status=error.status, message=gettext(error.message))
+        return _completed(task_id, status=error.status, message=translated(error.message))
     return _completed(task_id)
 
 
@@ -176,7 +178,7 @@ def reassign_all() -> Response:
     try:
         count = commands.reassign_tasks(current_actor())
     except Conflict as error:
-        flash(gettext(error.message), "error")
+        flash(translated(error.message), "error")
         return htmx.go_to(url_for("tasks.reassign"))
     flash(ngettext("One task was reassigned", "%(num)s tasks were reassigned", count))
     return htmx.go_to(url_for("tasks.all", state="open"))
@@ -286,10 +288,12 @@ def _transfer_url(row: Any, actor: Actor) -> str | None:
 def _filter() -> TaskFilter:
     state = request.args.get("state") or None
     if state is not None and state not in STATES:
-        raise BadInput(fields={"state": "open or finished"})
+        raise BadInput(fields={"state": "Open or finished"})
     text = request.args.get("q", "").strip()
     if len(text) > queries.SEARCH_MAX_LENGTH:
-        raise BadInput(fields={"q": f"At most {queries.SEARCH_MAX_LENGTH} characters"})
+        raise BadInput(
+            fields={"q": said("At most %(count)s characters", count=queries.SEARCH_MAX_LENGTH)}
+        )
     is_finished = None if state is None else STATES[state]
     return TaskFilter(is_finished=is_finished, assigned_to=whole_number("assigned_to"), text=text)
 

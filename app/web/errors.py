@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import structlog
 from flask import Flask, Response, g, json, make_response, render_template, request, url_for
-from flask_babel import gettext
 from jinja2 import TemplateNotFound
 from markupsafe import escape
 from werkzeug.exceptions import HTTPException
@@ -13,6 +12,7 @@ from werkzeug.routing import RequestRedirect
 from app.kernel.db import db
 from app.kernel.errors import AtesError, NotSignedIn
 from app.web import htmx
+from app.web.language import translated
 from app.web.problems import SERVER_ERROR, Problem, problem_of
 from app.web.sessions import be_nobody, is_api
 
@@ -110,7 +110,7 @@ def _own_words(error: Exception, problem: Problem) -> str:
     """What the error says beyond its title, which the page says in words of its own."""
     if not isinstance(error, AtesError) or problem.detail in ("", problem.title):
         return ""
-    return str(gettext(problem.detail))
+    return translated(problem.detail)
 
 
 def _bare_page(problem: Problem) -> str:

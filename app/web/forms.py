@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from flask import request
-from flask_babel import gettext
 
 from app.kernel.errors import AtesError, BadInput
+from app.web.language import translated
 
 
 @dataclass(slots=True)
@@ -32,9 +32,9 @@ class Form:
     def refuse(self, error: AtesError) -> Self:
         """Mark what `error` found, in the reader's language."""
         fields = error.fields if isinstance(error, BadInput) else {}
-        self.errors = {name: gettext(message) for name, message in fields.items()}
+        self.errors = {name: translated(message) for name, message in fields.items()}
         if not fields:
-            self.errors[""] = gettext(error.message)
+            self.errors[""] = translated(error.message)
         return self
 
     def __getitem__(self, name: str) -> str:

@@ -11,10 +11,11 @@ from flask import Flask, request
 from werkzeug.routing import IntegerConverter
 
 from app.kernel.errors import BadInput, Malformed, NotFound
+from app.kernel.messages import said
 
 MAX_JSON_DEPTH = 20
 MAX_JSON_INTEGER_DIGITS = 18
-UNREADABLE = "Contains a character that cannot be stored"
+UNREADABLE = said("Contains a character that cannot be stored")
 
 
 class RowId(IntegerConverter):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
+from typing import Any
 
 import flask_babel
 from babel import Locale
 from flask import Flask, current_app, g, has_request_context, request
 from flask_babel import Babel
 
+from app.kernel.messages import Said
 from app.kernel.settings import Settings
 from app.web.formats import DateFormat, MoneyFormat, date_format, money_format
 from app.web.sessions import signed_in
@@ -27,6 +29,7 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(signed_money)
     app.add_template_filter(moment)
     app.add_template_filter(day)
+    app.add_template_filter(translated)
 
 
 def language() -> str:
@@ -45,6 +48,14 @@ def theme() -> str:
     user = signed_in()
     chosen = (user.theme if user else None) or request.cookies.get(THEME_COOKIE)
     return chosen if chosen in THEMES else "system"
+
+
+def translated(message: str) -> str:
+    """A message of the kernel or of a command in the reader's language."""
+    if not isinstance(message, Said):
+        return str(flask_babel.gettext(message))
+    names = {name: _written(value) for name, value in message.names.items()}
+    return str(flask_babel.gettext(message.template, **names))
 
 
 def money(cents: int) -> str:
@@ -67,6 +78,10 @@ def day(of: date) -> str:
     """A calendar day, short; the year only when it is another one."""
     writing = _writing()
     return writing.dates.write_day(of, writing.this_year)
+
+
+def _written(value: Any) -> Any:
+    return day(value) if isinstance(value, date) else value
 
 
 @dataclass(frozen=True, slots=True)

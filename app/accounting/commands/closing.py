@@ -19,6 +19,7 @@ from app.kernel import clock, settings
 from app.kernel.actor import Actor
 from app.kernel.db import command, sql
 from app.kernel.errors import Conflict, Forbidden
+from app.kernel.messages import said
 from app.outbox import emit, relay, wake_relay
 
 CHUNK = 10_000
@@ -131,7 +132,7 @@ def pay_to_workers(
     yesterday = _yesterday()
     day = business_day or yesterday
     if day > yesterday:
-        raise Conflict(f"{day} has not ended yet")
+        raise Conflict(said("%(day)s has not ended yet", day=day))
     relay.drain(ACCOUNTING, patience_s=patience_s)
     # Where nothing was ever posted, the business begins with the day that ended last.
     while (next_day := _first_unclosed(yesterday)) <= day:
@@ -181,9 +182,13 @@ def _start_closing(session: Session, day: date) -> None:
     session.execute(OPEN_DAY, {"day": day, "timezone": settings.current().business_timezone})
     hindrance = session.execute(HINDRANCES, {"day": day, "consumer": ACCOUNTING.name}).one()
     if hindrance.goes_on:
-        raise Conflict(f"{day} has not ended yet")
+        raise Conflict(said("%(day)s has not ended yet", day=day))
     if hindrance.still_running or hindrance.events_wait:
-        raise Conflict(f"{day} cannot be closed yet: not all of its events are posted. Try again")
+        raise Conflict(
+            said(
+                "%(day)s cannot be closed yet: not all of its events are posted. Try again", day=day
+            )
+        )
     session.execute(START_CLOSING, {"day": day})
 
 
@@ -212,5 +217,5 @@ def _finish_closing(session: Session, actor: Actor, day: date) -> ClosedDay:
 def _already_closed(session: Session, day: date) -> ClosedDay:
     row = session.execute(DAY, {"day": day}).one_or_none()
     if row is None:
-        raise Conflict(f"{day} lies before the first business day")
+        raise Conflict(said("%(day)s lies before the first business day", day=day))
     return ClosedDay(day, row.paid_count, row.paid_total, already_closed=True)

@@ -18,6 +18,7 @@ from app.kernel.db import db
 from app.kernel.errors import BadInput, Conflict, NotFound
 from app.web import htmx
 from app.web.access import current_actor, requires
+from app.web.language import translated
 
 MAIL_STATES = {"queued": "queued", "sending": "queued", "sent": "sent"}
 
@@ -37,7 +38,7 @@ def run_payouts() -> Response:
     try:
         closed = commands.pay_to_workers(current_actor(), business_day=day)
     except Conflict as error:
-        flash(gettext(error.message), "error")
+        flash(translated(error.message), "error")
         return htmx.go_to(url_for("accounting.close_day"))
     return _closed(closed)
 
@@ -53,7 +54,7 @@ def end_day() -> Response:
     try:
         return _closed(commands.end_demo_day(current_actor()))
     except Conflict as error:
-        flash(gettext(error.message), "error")
+        flash(translated(error.message), "error")
         return htmx.go_to(url_for("accounting.close_day"))
 
 

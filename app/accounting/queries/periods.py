@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from app.kernel.errors import BadInput
+from app.kernel.messages import said
 
 MIN_YEAR, MAX_YEAR = 2000, 2200
 MAX_DAYS = 366 * 10
@@ -24,7 +25,11 @@ class Period:
         if self.first > self.last:
             raise BadInput(fields={"to": "The period ends before it begins"})
         if self.first.year < MIN_YEAR or self.last.year > MAX_YEAR:
-            raise BadInput(fields={"from": f"Years from {MIN_YEAR} to {MAX_YEAR}"})
+            raise BadInput(
+                fields={
+                    "from": said("Years from %(first)s to %(last)s", first=MIN_YEAR, last=MAX_YEAR)
+                }
+            )
         if (self.last - self.first).days > MAX_DAYS:
             raise BadInput(fields={"to": "At most ten years at a time"})
 
