@@ -12,6 +12,8 @@ from embedded.errors import EmbeddedError
 
 # What of the running system's environment a command needs to work on the same data.
 SHARED = (
+    "ALERT_MAIL_TO",
+    "ALERT_WEBHOOK_URL",
     "ASSIGN_FEE_MAX",
     "ASSIGN_FEE_MIN",
     "ATES_DATA",
@@ -23,6 +25,7 @@ SHARED = (
     "CURRENCY",
     "DATABASE_URL",
     "MAIL_FROM",
+    "METRICS_TOKEN",
     "MIGRATION_DATABASE_URL",
     "PROXY_HOPS",
     "PUBLIC_URL",
