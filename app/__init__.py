@@ -17,6 +17,7 @@ from app.kernel import settings as kernel_settings
 from app.kernel.db import db
 from app.kernel.settings import Settings
 from app.outbox import doorbell
+from app.payments.pages import blueprint as payments_pages
 from app.tasks.api import blueprint as tasks_api
 from app.tasks.pages import blueprint as tasks_pages
 from app.web import (
@@ -66,6 +67,7 @@ def create_app(settings: Settings | None = None, *, process: str = "web") -> Fla
     auth.init_app(app)
     app.register_blueprint(tasks_pages)
     app.register_blueprint(accounting_pages)
+    app.register_blueprint(payments_pages)
     app.register_blueprint(analytics_pages)
     openapi.register(app, tasks_api)
     openapi.register(app, accounting_api)

@@ -25,6 +25,7 @@ from app.kernel.errors import AtesError
 from app.kernel.money import decimal_string
 from app.kernel.policy import Role
 from app.outbox import dead_letters, relay, status
+from app.payments.cli import mail
 from app.schedules import PAYMENT_SERVICE
 from app.subscriptions import CONSUMERS
 from app.tasks import commands as tasks
@@ -37,7 +38,7 @@ demo = AppGroup("demo", help="The demo company (only with ATES_DEMO=1).")
 
 def init_app(app: Flask) -> None:
     """Add the commands to `flask` (and so to bin/ates)."""
-    for command in (import_tasks, payouts, outbox, demo):
+    for command in (import_tasks, payouts, mail, outbox, demo):
         app.cli.add_command(command)
 
 

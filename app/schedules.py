@@ -7,12 +7,14 @@ which lets one run of it through.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
+from flask import Flask, current_app
 from redis import Redis
 from redis.exceptions import RedisError
 from rq.job import Job
@@ -36,6 +38,7 @@ REGISTER_EVERY_S = 60
 POLL_EVERY_S = 1
 PAYMENT_SERVICE = "payment-service"
 
+_threads: dict[str, threading.Thread] = {}
 # Lets one run of a job through for each interval of the database's clock.
 CLAIM_TICK = sql("""
 INSERT INTO schedule_ticks (name, tick)
@@ -68,9 +71,9 @@ def close_days() -> None:
         log.info("days_not_closed_yet", reason=conflict.message)
 
 
-def send_mail() -> int:
-    """Send the mail that is due."""
-    return send_due_mail()
+def send_mail() -> None:
+    """Send the mail that is due, beside the worker's other jobs: a mail server may be slow."""
+    _beside("mail", send_due_mail)
 
 
 def retry_dead_letters() -> int:
@@ -98,6 +101,28 @@ SCHEDULE: tuple[Scheduled, ...] = (
 def tick(name: str) -> None:
     """Run the scheduled job `name`, unless another run of it has this tick (an RQ job)."""
     job = next(scheduled for scheduled in SCHEDULE if scheduled.name == name)
+def _beside(name: str, work: Callable[[], object]) -> None:
+    """Run `work` in a thread of its own, unless the last one under this name still runs.
+
+    The worker's other jobs, and so the relay, go on meanwhile. The thread ends with the process:
+    what it had leased is taken up again when the lease is over.
+    """
+    running = _threads.get(name)
+    if running is not None and running.is_alive():
+        return
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def run() -> None:
+        with app.app_context():
+            try:
+                work()
+            except Exception:  # nobody waits for the thread's answer
+                log.exception("work_beside_failed", work=name)
+
+    _threads[name] = threading.Thread(target=run, name=name, daemon=True)
+    _threads[name].start()
+
+
     if job.work is sweep or _claim(job.name, job.every_s):
         job.work()
 

@@ -44,6 +44,10 @@ POLICY: dict[str, frozenset[Role]] = {
     "see_all_transfers": _ACCOUNTANT,
     "pay_to_workers": frozenset({Role.INTERNALSERVICE, Role.ACCOUNTANT}),
     "end_demo_day": _ACCOUNTANT,
+    "correct_transfers": _ACCOUNTANT,
+    "approve_corrections": _ACCOUNTANT | _ADMINISTRATOR,
+    "resend_mail": _ACCOUNTANT,
+    "read_mail_folder": _ADMINISTRATOR,
     # analytics
     "see_analytics": _ADMINISTRATOR,
     # people and the system

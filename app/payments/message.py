@@ -1,76 +1,134 @@
-"""The mail that tells an employee of a payout."""
+"""The mails: of a payout to an employee, of a closed day to an accountant; as text and as HTML."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
 from decimal import Decimal
+from email.errors import MessageError
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 from babel.dates import format_date
 from babel.numbers import format_currency
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from app.kernel import settings
 from app.kernel.money import MINOR_PER_MAJOR
 from app.payments.queries import Payout
+from app.payments.words import WORDS, language_of
 
-WORDS = {
-    "en": {
-        "subject": "You were paid {amount} for {day}",
-        "hello": "Hello {login},",
-        "paid": "your balance at the end of {day} was paid out: {amount}.",
-        "lines": "The lines that made it:",
-        "more": "… and more: see your account",
-        "assign_fee": "fee for being assigned",
-        "completion_reward": "reward for completing",
-        "reversal": "correction",
-        "account": "Your account: {url}",
-    },
-    "ru": {
-        "subject": "Выплата за {day}: {amount}",
-        "hello": "Здравствуйте, {login}!",
-        "paid": "баланс на конец дня {day} выплачен: {amount}.",
-        "lines": "Из чего он сложился:",
-        "more": "… и ещё: смотрите ваш счёт",
-        "assign_fee": "плата за назначение",
-        "completion_reward": "награда за выполнение",
-        "reversal": "исправление",
-        "account": "Ваш счёт: {url}",
-    },
-}
+TEMPLATES = Path(__file__).parents[2] / "templates" / "mail"
 
 
-def payout_message(payout: Payout, *, message_id: str, sender: str) -> EmailMessage:
-    """The mail for `payout`, in the employee's language; the same Message-ID at every attempt."""
-    locale = payout.locale if payout.locale in WORDS else "en"
-    words = WORDS[locale]
-    names = {
-        "login": payout.login,
-        "day": format_date(payout.business_day, format="long", locale=locale),
-        "amount": _money(payout.amount, locale),
+class MessageRefused(Exception):
+    """The mail cannot be written: an address is none, or holds what no header may hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Whom a mail goes to, and what stays the same at each attempt to send it."""
+
+    message_id: str
+    queued_at: datetime
+    login: str
+    address: str
+    locale: str | None
+
+
+def payout_message(envelope: Envelope, payout: Payout) -> EmailMessage:
+    """The mail that tells an employee what they were paid, with the lines that made it."""
+    facts = {
+        "day": payout.business_day,
+        "amount": payout.amount,
+        "lines": payout.lines,
+        "older_lines": payout.older_lines,
+        "older_sum": payout.older_sum,
         "url": f"{settings.current().public_url}/account",
     }
-    message = EmailMessage(policy=SMTP)
-    message["From"] = sender
-    message["To"] = payout.email
-    message["Subject"] = words["subject"].format_map(names)
-    message["Message-ID"] = message_id
-    message["Auto-Submitted"] = "auto-generated"
-    text = [words["hello"], words["paid"], "", words["lines"], *_lines(payout, locale), ""]
-    message.set_content("\n".join([*text, words["account"]]).format_map(names) + "\n")
+    return _message(envelope, "payout", facts)
+
+
+def closing_message(envelope: Envelope, closing: Any) -> EmailMessage:
+    """The mail that tells an accountant that a day is closed, with the head of the hash chain."""
+    facts = {
+        "day": closing.day,
+        "amount": closing.paid_total,
+        "fees": closing.fees,
+        "rewards": closing.rewards,
+        "income": closing.fees - closing.rewards,
+        "paid_count": closing.paid_count,
+        "block": closing.sealed_block,
+        "head_hash": closing.head_hash,
+        "url": f"{settings.current().public_url}/payouts/{closing.day}",
+    }
+    return _message(envelope, "closing", facts)
+
+
+def _message(envelope: Envelope, kind: str, facts: Mapping[str, Any]) -> EmailMessage:
+    language = language_of(envelope.locale)
+    words = {
+        name: text.format(
+            login=envelope.login,
+            day=_day(facts["day"], language),
+            amount=_money(facts["amount"], language),
+            block=facts.get("block"),
+            lines=facts.get("older_lines"),
+        )
+        for name, text in WORDS[language].items()
+    }
+    names = {
+        **facts,
+        "words": words,
+        "language": language,
+        "money": lambda cents: _money(cents, language),
+        "date": lambda day: _day(day, language, "short"),
+    }
+    message = _addressed(envelope, words[f"{kind}_subject"])
+    message.set_content(_templates().get_template(f"{kind}.txt").render(names))
+    html = _templates().get_template(f"{kind}.html").render(names)
+    message.add_alternative(html, subtype="html")
     return message
 
 
-def _lines(payout: Payout, locale: str) -> list[str]:
-    words = WORDS[locale]
-    lines = []
-    for line in payout.lines:
-        name = f"{line.ticket_key} {line.task_name}" if line.ticket_key else line.task_name or ""
-        # Braces in a task's name are text, not fields of the template.
-        name = name.replace("{", "{{").replace("}", "}}")
-        lines.append(f"{_money(line.delta_balance, locale):>14}  {words[line.kind]}: {name}")
-    return [*lines, words["more"]] if payout.has_more_lines else lines
+def _addressed(envelope: Envelope, subject: str) -> EmailMessage:
+    """The headers. Raises MessageRefused for what would be two addresses, or two headers."""
+    message = EmailMessage(policy=SMTP)
+    try:
+        message["From"] = settings.current().mail_from
+        message["To"] = Address(addr_spec=envelope.address)
+        message["Subject"] = subject
+        message["Date"] = envelope.queued_at
+        message["Message-ID"] = envelope.message_id
+        message["Auto-Submitted"] = "auto-generated"
+    except (ValueError, MessageError, IndexError) as error:
+        raise MessageRefused(f"the address or a header is not valid: {error}") from error
+    if not envelope.address.isascii():
+        raise MessageRefused("the address has letters that mail servers do not take")
+    return message
 
 
-def _money(cents: int, locale: str) -> str:
+@lru_cache(maxsize=1)
+def _templates() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _day(day: date, language: str, form: str = "long") -> str:
+    return str(format_date(day, format=form, locale=language))
+
+
+def _money(cents: int, language: str) -> str:
     currency = settings.current().currency
-    return str(format_currency(Decimal(cents) / MINOR_PER_MAJOR, currency, locale=locale))
+    return str(format_currency(Decimal(cents) / MINOR_PER_MAJOR, currency, locale=language))

@@ -1,10 +1,10 @@
-"""Reads of Payments: what a payout's mail says."""
+"""Reads of Payments: what each mail says, and how the mails stand."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -12,53 +12,100 @@ from sqlalchemy.orm import Session
 from app.kernel.db import sql
 
 LINES = 200
+PAGE = 50
+STATES = ("queued", "sending", "sent", "failed", "unknown")
 
 PAYOUT = sql("""
-SELECT p.business_day, p.amount, u.login, u.email, u.locale, p.account_id, t.account_version
-FROM payouts p
-JOIN account_transfers t ON t.id = p.transfer_id
-JOIN accounts a ON a.id = p.account_id
-JOIN users u ON u.id = a.user_id
-WHERE p.id = :payout_id
+SELECT p.business_day, p.amount, p.account_id,
+       (SELECT max(b.business_day) FROM payouts b
+        WHERE b.account_id = p.account_id AND b.business_day < p.business_day) AS paid_before
+FROM payouts p WHERE p.id = :payout_id
 """)
-# The transfers that made the sum: those of the account since its payout before this one.
+# The transfers that made the sum, newest first: the payout before this one left the balance at
+# zero, so they are those of the business days since.
 LINES_OF = sql("""
-SELECT t.timestamp, t.kind, t.delta_balance, t.task_id, k.ticket_key, k.name AS task_name
+SELECT t.timestamp, t.business_day, t.kind, t.delta_balance, k.ticket_key, k.name AS task_name,
+       t.description, count(*) OVER () AS lines, sum(t.delta_balance) OVER () AS sum
 FROM account_transfers t LEFT JOIN tasks k ON k.id = t.task_id
 WHERE t.owner_account_id = :account_id AND t.business_day <= :day AND t.kind <> 'payout'
-  AND t.account_version < :version
-  AND t.account_version > coalesce((
-    SELECT max(b.account_version) FROM account_transfers b
-    WHERE b.owner_account_id = :account_id AND b.kind = 'payout'
-      AND b.account_version < :version), 0)
-ORDER BY t.business_day, t.id LIMIT :limit
+  AND (CAST(:paid_before AS date) IS NULL OR t.business_day > :paid_before)
+ORDER BY t.business_day DESC, t.id DESC LIMIT :limit
 """)
+# What the closing report says: the day's frozen totals, what stays owed, and the head of the chain.
+CLOSING = sql("""
+SELECT d.day, d.fees, d.rewards, d.paid_total, d.paid_count, d.closed_at, d.sealed_block,
+       encode(b.hash, 'hex') AS head_hash
+FROM business_days d LEFT JOIN ledger_blocks b ON b.id = d.sealed_block
+WHERE d.day = :day AND d.status = 'closed'
+""")
+# Mails, newest first, of any state or one.
+MAILS = sql("""
+SELECT e.id, e.kind, e.state, e.attempts, e.queued_at, e.due_at, e.sent_at, e.last_error,
+       e.message_id, e.user_id, u.login, coalesce(e.business_day, p.business_day) AS business_day,
+       p.amount
+FROM emails e JOIN users u ON u.id = e.user_id LEFT JOIN payouts p ON p.id = e.payout_id
+WHERE (CAST(:state AS email_state) IS NULL OR e.state = :state)
+  AND (CAST(:before AS bigint) IS NULL OR e.id < :before)
+ORDER BY e.id DESC LIMIT :limit
+""")
+COUNTS = sql("SELECT state::text, count(*) FROM emails GROUP BY state")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A transfer that made the sum; `delta` is signed for the employee, in minor units."""
+
+    timestamp: datetime
+    business_day: date
+    kind: str
+    delta: int
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Payout:
-    """A payout and the lines that made it (the oldest LINES of them), in minor units."""
+    """A payout and the newest of the lines that made it; older ones are counted and summed."""
 
     business_day: date
     amount: int
-    login: str
-    email: str
-    locale: str | None
-    lines: Sequence[Any]
-    has_more_lines: bool
+    lines: Sequence[Line]
+    older_lines: int
+    older_sum: int
 
 
 def payout_of(session: Session, payout_id: int) -> Payout:
-    """The payout with its lines."""
+    """The payout with its lines; lines and older lines sum up to its amount."""
     row = session.execute(PAYOUT, {"payout_id": payout_id}).one()
-    names = {"account_id": row.account_id, "day": row.business_day, "version": row.account_version}
-    lines = session.execute(LINES_OF, {**names, "limit": LINES + 1}).all()
+    names = {"account_id": row.account_id, "day": row.business_day, "limit": LINES}
+    found = session.execute(LINES_OF, {**names, "paid_before": row.paid_before}).all()
+    lines = [_line(line) for line in found]
     return Payout(
         business_day=row.business_day,
         amount=row.amount,
-        login=row.login,
-        email=row.email,
-        locale=row.locale,
-        lines=lines[:LINES],
-        has_more_lines=len(lines) > LINES,
+        lines=lines,
+        older_lines=(found[0].lines if found else 0) - len(lines),
+        older_sum=int(found[0].sum if found else 0) - sum(line.delta for line in lines),
     )
+
+
+def closing_of(session: Session, day: date) -> Any:
+    """The closed business day `day` with its totals and the head of the hash chain."""
+    return session.execute(CLOSING, {"day": day}).one()
+
+
+def mails(
+    session: Session, *, state: str | None = None, before: int | None = None, limit: int = PAGE
+) -> Sequence[Any]:
+    """Mails, newest first, `limit` + 1 of them to tell whether more follow."""
+    names = {"state": state, "before": before, "limit": limit + 1}
+    return session.execute(MAILS, names).all()
+
+
+def mail_counts(session: Session) -> dict[str, int]:
+    """How many mails there are in each state."""
+    return {**dict.fromkeys(STATES, 0), **{row[0]: row[1] for row in session.execute(COUNTS)}}
+
+
+def _line(row: Any) -> Line:
+    name = f"{row.ticket_key} {row.task_name}" if row.ticket_key else row.task_name
+    return Line(row.timestamp, row.business_day, row.kind, row.delta_balance, name or "")

@@ -34,8 +34,10 @@ NAVIGATION = (
     Entry("tasks.all", lazy_gettext("All tasks"), "see_all_tasks"),
     Entry("accounting.mine", lazy_gettext("My account"), "see_own_account"),
     Entry("accounting.report", lazy_gettext("Report"), "see_all_transfers"),
+    Entry("payments.mails", lazy_gettext("Mail"), "see_all_transfers"),
     Entry("analytics.index", lazy_gettext("Analytics"), "see_analytics"),
     Entry("auth.people", lazy_gettext("People"), "manage_people"),
+    Entry("payments.mailbox", lazy_gettext("Mail folder"), "read_mail_folder"),
 )
 
 

@@ -20,8 +20,6 @@ from app.web import htmx
 from app.web.access import current_actor, requires
 from app.web.language import translated
 
-MAIL_STATES = {"queued": "queued", "sending": "queued", "sent": "sent"}
-
 
 @blueprint.get("/close-day")
 @requires("see_all_transfers")
@@ -86,6 +84,7 @@ def payout_run(day: str) -> str:
                 "url": person_url(row.user_id, period),
                 "mail_state": _mail_state(row),
                 "mail_error": row.mail_error,
+                "email_id": row.email_id,
             }
             for row in queries.payouts_of_day(db.session(), wanted)
         ],
@@ -135,7 +134,7 @@ def _hint(preview: Preview) -> str:
 def _mail_state(row: Any) -> str:
     if row.mail_state == "queued" and row.mail_attempts:
         return "retrying"
-    return MAIL_STATES.get(row.mail_state, "failed")
+    return str(row.mail_state)
 
 
 def _asked_day(text: str) -> date:
