@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -12,10 +13,14 @@ from sqlalchemy import MetaData, TextClause, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from app.kernel.errors import Stopped
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 APP_ROLE = "ates_app"
+# What the fence of migration 0008 answers to a change while changes are stopped.
+STOPPED_SQLSTATE = "57ST0"
 MAX_ATTEMPTS = 4
 _RETRYABLE = (pg.SerializationFailure, pg.DeadlockDetected)
 
@@ -82,7 +87,7 @@ def command(
     Called inside another command it joins that one's transaction. A deadlock, a serialization
     failure, or a connection lost before COMMIT runs the whole command again, at most
     MAX_ATTEMPTS times; a connection lost during COMMIT is never repeated, since nobody knows
-    whether it took effect.
+    whether it took effect. Raises Stopped during an emergency stop.
     """
 
     @wraps(function)
@@ -103,6 +108,7 @@ def in_transaction(work: Callable[[Session], R]) -> R:
             result = work(session)
         except DBAPIError as error:
             _forget(session)
+            _raise_if_stopped(error)
             if attempt == MAX_ATTEMPTS or not _may_repeat(error):
                 raise
             continue
@@ -136,6 +142,13 @@ def _forget(session: Session) -> None:
     session.info.pop("after_commit", None)
     session.info.pop("in_command", None)
     session.rollback()
+
+
+def _raise_if_stopped(error: DBAPIError) -> None:
+    if isinstance(error.orig, pg.Error) and error.orig.sqlstate == STOPPED_SQLSTATE:
+        said = json.loads(error.orig.diag.message_detail or "{}")
+        incident, reason = said.get("incident", "UNKNOWN"), said.get("reason")
+        raise Stopped(incident=incident, reason=reason) from error
 
 
 def _may_repeat(error: DBAPIError) -> bool:

@@ -91,3 +91,17 @@ class Unavailable(AtesError):
     status = 503
     title = "Not available for the moment"
     retry_after_s = 2
+
+
+class Stopped(AtesError):
+    """All changes are stopped by an emergency; the same request may be sent when it has ended."""
+
+    status = 503
+    title = "Changes are stopped"
+    retry_after_s = 30
+
+    def __init__(self, *, incident: str, reason: str | None = None) -> None:
+        because = f": {reason}" if reason else ""
+        super().__init__(f"Changes are stopped, incident {incident}{because}")
+        self.incident = incident
+        self.reason = reason

@@ -53,6 +53,8 @@ POLICY: dict[str, frozenset[Role]] = {
     # people and the system
     "manage_people": _ADMINISTRATOR,
     "see_system": _ADMINISTRATOR,
+    "stop_and_resume": _ADMINISTRATOR,
+    "settle_dead_letters": _ADMINISTRATOR,
 }
 
 

@@ -50,6 +50,9 @@ class Settings:
     session_cookie_name: str
     smtp_url: str | None
     mail_from: str
+    alert_mail_to: tuple[str, ...]
+    alert_webhook_url: str | None
+    metrics_token: str | None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -81,6 +84,9 @@ class Settings:
             session_cookie_name=env.get("SESSION_COOKIE_NAME", "__Host-ates"),
             smtp_url=env.get("SMTP_URL") or None,
             mail_from=env.get("MAIL_FROM", "ates@localhost"),
+            alert_mail_to=_words(env.get("ALERT_MAIL_TO", "")),
+            alert_webhook_url=_web_address(env, "ALERT_WEBHOOK_URL"),
+            metrics_token=_secret(env, "METRICS_TOKEN") if env.get("METRICS_TOKEN") else None,
         )
 
     @property
@@ -108,6 +114,13 @@ def _url(env: Mapping[str, str], name: str, default: str = "") -> str:
     if not re.match(r"^postgres(ql)?://", value):
         raise SettingsError(f"{name} must be a postgresql:// address")
     return value
+
+
+def _web_address(env: Mapping[str, str], name: str) -> str | None:
+    value = env.get(name, "")
+    if value and not re.match(r"^https?://[^/\s]+", value):
+        raise SettingsError(f"{name} must be an http:// or https:// address")
+    return value or None
 
 
 def _secret(env: Mapping[str, str], name: str) -> str:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import structlog
+
+from app.kernel.errors import Stopped
 from app.outbox import relay as log_relay
 from app.outbox.doorbell import doorbell
+
+log = structlog.get_logger(__name__)
 
 _consumers: tuple[log_relay.Consumer, ...] = ()
 
@@ -15,6 +20,13 @@ def serve(consumers: tuple[log_relay.Consumer, ...]) -> None:
 
 
 def relay() -> int:
-    """Take the bell down, then deliver what waits to every consumer; returns the events read."""
+    """Take the bell down, then deliver what waits to every consumer; returns the events read.
+
+    During an emergency stop nothing is delivered; the sweep after it does.
+    """
     doorbell().silence()
-    return sum(log_relay.drain(consumer).events for consumer in _consumers)
+    try:
+        return sum(log_relay.drain(consumer).events for consumer in _consumers)
+    except Stopped as stop:
+        log.info("relay_stopped", incident=stop.incident)
+        return 0

@@ -1,0 +1,119 @@
+"""Whether logs, events, prices and transfers say what the planned scenarios say, task by task."""
+
+from __future__ import annotations
+
+from app.guardian.checks.declaration import Check, checked_both_ways
+from app.guardian.scenario import STEPS, STORY, counterparties_sql, event_types_sql, steps_sql
+
+# Events that the ledger has been given, and did not set aside.
+_POSTED = """(e.xid, e.id) <= (SELECT c.xid, c.id FROM outbox_cursors c
+                               WHERE c.consumer = 'accounting')
+  AND NOT EXISTS (SELECT FROM dead_letters d WHERE d.consumer = 'accounting'
+                  AND d.xid = e.xid AND d.outbox_id = e.id AND d.state <> 'retried')"""
+
+
+def _has_its_transfer(name: str, transfer_kind: str) -> Check:
+    events = ", ".join(f"'{step.event}'" for step in STEPS if step.transfer == transfer_kind)
+    return checked_both_ways(
+        name=name,
+        means="Something happened on the board, the ledger was told, and no money moved for it.",
+        to_do="Look at the event on Event flow. `bin/ates ledger rebuild --shadow` shows what the"
+        " ledger should hold; post what is missing as a correction, never by hand in SQL.",
+        statement=f"""
+SELECT e.event_id, e.type, e.task_id, e.user_id FROM {{events}} AS e
+LEFT JOIN account_transfers t ON t.event_id = e.event_id AND t.kind = '{transfer_kind}'
+  AND t.task_id = e.task_id
+WHERE e.type IN ({events}) AND t.id IS NULL AND {_POSTED}""",
+    )
+
+
+CHECKS: tuple[Check, ...] = (
+    _has_its_transfer("each assignment has exactly one fee", "assign_fee"),
+    _has_its_transfer("each completion has exactly one reward", "completion_reward"),
+    checked_both_ways(
+        name="each fee and reward has the log entry that it is for",
+        means="Money moved for something that the board's log does not know.",
+        to_do="The transfer was not made by the relay. Find out who can write to the ledger;"
+        " reverse it by a correction.",
+        statement=f"""
+SELECT t.id, t.event_id, t.kind, t.task_id FROM {{transfers}} AS t
+WHERE t.kind IN ('assign_fee', 'completion_reward') AND NOT EXISTS (
+  SELECT FROM logs l JOIN {steps_sql()} ON l.type::text = log_type
+  WHERE l.task_id = t.task_id AND l.event_id = t.event_id AND transfer_kind = t.kind::text)""",
+    ),
+    checked_both_ways(
+        name="each fee and reward is its assignee's, at the task's price",
+        means="A transfer went to the wrong person, or with another amount than was drawn.",
+        to_do="Reverse it by a correction and post the right one. A changed row means that"
+        " somebody wrote behind the system: compare with a backup.",
+        statement=f"""
+SELECT t.id, t.kind, t.amount, p.assign_price, p.complete_price, a.user_id, l.user_id AS assignee
+FROM {{transfers}} AS t
+JOIN logs l ON l.task_id = t.task_id AND l.event_id = t.event_id
+JOIN accounts a ON a.id = t.owner_account_id
+JOIN {steps_sql()} ON log_type = l.type::text
+LEFT JOIN task_prices p ON p.task_id = t.task_id
+WHERE t.kind IN ('assign_fee', 'completion_reward') AND (a.user_id IS DISTINCT FROM l.user_id
+  OR t.amount IS DISTINCT FROM
+     CASE amount_is WHEN 'assign_price' THEN p.assign_price ELSE p.complete_price END)""",
+    ),
+    checked_both_ways(
+        name="each transfer is between the right accounts",
+        means="A fee, reward or payout moved money between accounts that it cannot concern.",
+        to_do="Reverse it by a correction; find out what wrote it.",
+        statement=f"""
+SELECT t.id, t.kind, t.debit_account_id, t.credit_account_id, t.owner_account_id
+FROM {{transfers}} AS t
+JOIN {counterparties_sql()} ON transfer_kind = t.kind::text
+JOIN accounts debit ON debit.id = t.debit_account_id
+JOIN accounts credit ON credit.id = t.credit_account_id
+WHERE (debit.kind::text, credit.kind::text, t.owner_account_id) IS DISTINCT FROM (
+  CASE owner_side WHEN 'debit' THEN 'employee' ELSE other_kind END,
+  CASE owner_side WHEN 'debit' THEN other_kind ELSE 'employee' END,
+  CASE owner_side WHEN 'debit' THEN debit.id ELSE credit.id END)""",
+    ),
+    checked_both_ways(
+        name="each log entry's event is in the log of events",
+        means="The board's log tells of a change that no consumer will ever hear of.",
+        to_do="The event log lost a row, or was restored from an older backup than the board:"
+        " restore both to the same moment.",
+        statement=f"""
+SELECT l.id, l.task_id, l.type, l.event_id FROM {{logs}} AS l
+JOIN {steps_sql()} ON log_type = l.type::text
+LEFT JOIN outbox e ON e.event_id = l.event_id AND e.type = event_type
+  AND e.task_id = l.task_id AND e.user_id = l.user_id
+WHERE e.id IS NULL""",
+    ),
+    checked_both_ways(
+        name="each task's event has its log entry",
+        means="An event tells of a change that the board's log does not know.",
+        to_do="Something wrote events by hand. If it moved money, reverse that by a correction.",
+        statement=f"""
+SELECT e.event_id, e.type, e.task_id FROM {{events}} AS e
+WHERE e.type IN ({event_types_sql()}) AND NOT EXISTS (
+  SELECT FROM logs l WHERE l.task_id = e.task_id AND l.event_id = e.event_id)
+  AND NOT EXISTS (SELECT FROM dead_letters d WHERE d.xid = e.xid AND d.outbox_id = e.id)""",
+    ),
+    checked_both_ways(
+        name="each task follows create, assign*, complete",
+        means="A task's history is not one that the scenarios allow.",
+        to_do="Open the task's story. A row that is missing or out of order was written, or lost,"
+        " behind the system: compare with a backup.",
+        statement=f"""
+SELECT k.id, story FROM {{tasks}} AS k LEFT JOIN LATERAL (
+  SELECT string_agg(type::text, ' ' ORDER BY id) AS story
+  FROM logs WHERE task_id = k.id AND type <> 'other') AS stories ON true
+WHERE coalesce(story, '') !~ '{STORY}'""",
+    ),
+    checked_both_ways(
+        name="each task is as its log tells",
+        means="A task's assignee or state is not what its last log entry says.",
+        to_do="Open the task's story; the log is right, the task's row was changed without it.",
+        statement="""
+SELECT k.id, k.assigned_to, k.is_finished, last.user_id, last.type FROM {tasks} AS k
+LEFT JOIN LATERAL (
+  SELECT user_id, type FROM logs l WHERE l.task_id = k.id AND type <> 'other'
+  ORDER BY id DESC LIMIT 1) AS last ON true
+WHERE (k.assigned_to, k.is_finished) IS DISTINCT FROM (last.user_id, last.type = 'complete')""",
+    ),
+)

@@ -1,0 +1,66 @@
+"""Whether closed days paid every positive balance, once, and are as they were frozen."""
+
+from __future__ import annotations
+
+from app.guardian.checks.declaration import Check, checked_both_ways
+
+CHECKS: tuple[Check, ...] = (
+    checked_both_ways(
+        name="each payout is one transfer and one mail",
+        means="A payout has no transfer of its amount, or nobody was told of it.",
+        to_do="Look at the payout run. What was paid twice is reversed by a correction.",
+        statement="""
+SELECT p.id, p.business_day, p.account_id, p.amount, t.id AS transfer_id,
+       (SELECT count(*) FROM emails e WHERE e.payout_id = p.id) AS mails
+FROM {days} AS d JOIN payouts p ON p.business_day = d.day
+LEFT JOIN account_transfers t ON t.id = p.transfer_id AND t.kind = 'payout'
+  AND t.amount = p.amount AND t.business_day = p.business_day
+  AND t.owner_account_id = p.account_id
+WHERE t.id IS NULL OR (SELECT count(*) FROM emails e WHERE e.payout_id = p.id) <> 1""",
+    ),
+    checked_both_ways(
+        name="each payout transfer is a payout's",
+        means="Money left an account as a payout that no payout run made.",
+        to_do="Find out what wrote it; reverse it by a correction.",
+        statement="""
+SELECT t.id, t.owner_account_id, t.amount, t.business_day FROM {transfers} AS t
+LEFT JOIN payouts p ON p.transfer_id = t.id
+WHERE t.kind = 'payout' AND p.id IS NULL""",
+    ),
+    Check(
+        name="a closed day left no balance of its end above zero",
+        means="Somebody was not paid what they had at the end of a closed day.",
+        to_do="Look at the payout run of that day and at the account's statement.",
+        whole="""
+SELECT account_id, business_day AS day, balance FROM (
+  SELECT r.account_id, r.business_day, sum(r.delta) OVER (
+           PARTITION BY r.account_id ORDER BY r.business_day) AS balance
+  FROM (SELECT owner_account_id AS account_id, business_day, sum(delta_balance) AS delta
+        FROM account_transfers GROUP BY 1, 2) AS r) AS ends
+JOIN business_days d ON d.day = ends.business_day
+WHERE d.status = 'closed' AND balance > 0""",
+        increment="""
+SELECT a.id AS account_id, d.day, a.balance - coalesce(later.delta, 0) AS balance
+FROM (SELECT day FROM business_days WHERE status = 'closed' ORDER BY day DESC LIMIT 1) AS d
+CROSS JOIN accounts a
+LEFT JOIN LATERAL (SELECT sum(delta)::bigint AS delta FROM account_days
+  WHERE account_id = a.id AND business_day > d.day) AS later ON true
+WHERE a.kind = 'employee' AND a.balance - coalesce(later.delta, 0) > 0""",
+    ),
+    checked_both_ways(
+        name="a closed day's totals are its transfers'",
+        means="A closed day is not as it was frozen: something was posted to it, or changed.",
+        to_do="Compare the day's report with the payout run; find out what wrote to a closed day.",
+        statement="""
+SELECT d.day, d.fees, t.fees AS fees_sum, d.rewards, t.rewards AS rewards_sum,
+       d.paid_total, t.paid, d.paid_count, t.payouts
+FROM {days} AS d CROSS JOIN LATERAL (
+  SELECT coalesce(sum(amount) FILTER (WHERE kind = 'assign_fee'), 0) AS fees,
+         coalesce(sum(amount) FILTER (WHERE kind = 'completion_reward'), 0) AS rewards,
+         coalesce(sum(amount) FILTER (WHERE kind = 'payout'), 0) AS paid,
+         count(*) FILTER (WHERE kind = 'payout') AS payouts
+  FROM account_transfers t WHERE t.business_day = d.day) AS t
+WHERE d.status = 'closed' AND (d.fees, d.rewards, d.paid_total, d.paid_count)
+  IS DISTINCT FROM (t.fees, t.rewards, t.paid, t.payouts)""",
+    ),
+)
