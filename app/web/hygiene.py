@@ -62,7 +62,7 @@ def _check_request() -> None:
     if "\0" in request.path:
         raise NotFound
     if request.query_string:
-        _check_fields(request.args.items(multi=True))
+        _check_fields((f"?{name}", value) for name, value in request.args.items(multi=True))
     if request.method != "GET":
         _check_fields(request.form.items(multi=True))
 
