@@ -11,12 +11,13 @@ from email.message import EmailMessage
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from app.kernel.settings import Settings
 
 TIMEOUT_S = 10.0
 PERMANENT = 500
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _UNSAFE = re.compile(r"[^A-Za-z0-9@._-]")
 
 
@@ -119,15 +120,26 @@ def connect(url: str, *, timeout_s: float = TIMEOUT_S) -> smtplib.SMTP:
         server = smtplib.SMTP_SSL(host, parts.port or 465, timeout=timeout_s, context=context)
     else:
         server = smtplib.SMTP(host, parts.port or 25, timeout=timeout_s)
+    try:
+        _introduce(server, parts, context)
+    except BaseException:
+        server.close()
+        raise
+    return server
+
+
+def _introduce(server: smtplib.SMTP, url: SplitResult, context: ssl.SSLContext) -> None:
+    """Say hello, by TLS if the address asks for it, and who we are if it names somebody."""
     server.ehlo_or_helo_if_needed()
-    if parts.scheme != "smtps" and parse_qs(parts.query).get("starttls") == ["1"]:
+    is_private = url.scheme == "smtps" or url.hostname in LOOPBACK
+    if url.scheme != "smtps" and parse_qs(url.query).get("starttls") == ["1"]:
         server.starttls(context=context)
         server.ehlo()
-    elif parts.scheme != "smtps" and parts.username and host not in ("localhost", "127.0.0.1"):
-        raise smtplib.SMTPException("a password is sent over TLS alone: smtps:// or ?starttls=1")
-    if parts.username:
-        server.login(unquote(parts.username), unquote(parts.password or ""))
-    return server
+        is_private = True
+    if url.username:
+        if not is_private:
+            raise smtplib.SMTPException("a password goes over TLS: smtps:// or ?starttls=1")
+        server.login(unquote(url.username), unquote(url.password or ""))
 
 
 def mail_folder(settings: Settings) -> Path:
