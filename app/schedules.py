@@ -25,8 +25,9 @@ from sqlalchemy.orm import Session
 from app.accounting import commands as accounting
 from app.auth.actors import service_actor
 from app.auth.commands import prune_access
+from app.guardian.jobs import guard, guard_whole
 from app.kernel.db import command, sql
-from app.kernel.errors import Conflict
+from app.kernel.errors import Conflict, Stopped
 from app.outbox import dead_letters
 from app.outbox.doorbell import DEFAULT_QUEUE, RELAY_QUEUE
 from app.outbox.jobs import relay
@@ -37,8 +38,8 @@ log = structlog.get_logger(__name__)
 REGISTER_EVERY_S = 60
 POLL_EVERY_S = 1
 PAYMENT_SERVICE = "payment-service"
-
 _threads: dict[str, threading.Thread] = {}
+
 # Lets one run of a job through for each interval of the database's clock.
 CLAIM_TICK = sql("""
 INSERT INTO schedule_ticks (name, tick)
@@ -83,6 +84,16 @@ def retry_dead_letters() -> int:
     return sum(dead_letters.retry_due(consumer) for consumer in CONSUMERS)
 
 
+def watch() -> None:
+    """A round of the guardian, beside the relay."""
+    _beside("guard", guard)
+
+
+def watch_everything() -> None:
+    """The guardian's next check of everything, at night, beside the relay."""
+    _beside("guard whole", guard_whole)
+
+
 def prune_expired() -> None:
     """Forget expired sessions, tokens, keys and ticks."""
     prune_access()
@@ -94,13 +105,12 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("send_mail", 5, send_mail),
     Scheduled("close_days", 60, close_days),
     Scheduled("retry_dead_letters", 60, retry_dead_letters),
+    Scheduled("watch", 5, watch),
+    Scheduled("watch_everything", 10, watch_everything),
     Scheduled("prune_expired", 3600, prune_expired),
 )
 
 
-def tick(name: str) -> None:
-    """Run the scheduled job `name`, unless another run of it has this tick (an RQ job)."""
-    job = next(scheduled for scheduled in SCHEDULE if scheduled.name == name)
 def _beside(name: str, work: Callable[[], object]) -> None:
     """Run `work` in a thread of its own, unless the last one under this name still runs.
 
@@ -123,8 +133,17 @@ def _beside(name: str, work: Callable[[], object]) -> None:
     _threads[name].start()
 
 
+def tick(name: str) -> None:
+    """Run the scheduled job `name`, unless another run of it has this tick (an RQ job).
+
+    What changes something waits for the end of an emergency stop.
+    """
+    job = next(scheduled for scheduled in SCHEDULE if scheduled.name == name)
     if job.work is sweep or _claim(job.name, job.every_s):
-        job.work()
+        try:
+            job.work()
+        except Stopped as stop:
+            log.info("job_stopped", job=name, incident=stop.incident)
 
 
 @command

@@ -13,20 +13,36 @@
 
 from __future__ import annotations
 
+from email.message import EmailMessage
+
 from app.accounting.consumer import CONSUMER as ACCOUNTING
 from app.events import EmployeeUnassignable, Event
+from app.guardian import alerts
+from app.kernel import settings
 from app.outbox import jobs
 from app.outbox.emit import Subscriber, subscribe_same_transaction
 from app.outbox.relay import Consumer
+from app.payments.delivery import DeliveryImpossible, DeliveryRefused, DeliveryUnknown, Postman
 from app.tasks.commands import hand_over
 
 SAME_TRANSACTION: dict[type[Event], tuple[Subscriber, ...]] = {
     EmployeeUnassignable: (hand_over,),
 }
 CONSUMERS: tuple[Consumer, ...] = (ACCOUNTING,)
+ALERT_TIMEOUT_S = 3.0
 
 
 def subscribe() -> None:
     """Connect the subscribers of both kinds (at start)."""
     subscribe_same_transaction(SAME_TRANSACTION)
     jobs.serve(CONSUMERS)
+    alerts.mail_with(_mail_alert)
+
+
+def _mail_alert(message: EmailMessage) -> None:
+    """An alert's mail goes to the server directly, not through a queue that a stop may hold."""
+    try:
+        with Postman(settings.current(), timeout_s=ALERT_TIMEOUT_S) as postman:
+            postman.deliver(message)
+    except (DeliveryRefused, DeliveryImpossible, DeliveryUnknown) as error:
+        raise alerts.NotTold(str(error)) from error
