@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 from uuid import UUID
 
 
@@ -17,8 +17,7 @@ class MalformedEvent(Exception):
     """A stored event cannot be read: its type or version is unknown, or a field is missing."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
+class StoredEvent(NamedTuple):
     """A row of the outbox, as it was written."""
 
     xid: int
@@ -44,7 +43,7 @@ class Event:
     @classmethod
     def read(cls, stored: StoredEvent) -> Self:
         """The event in `stored`. Raises MalformedEvent when a column that it needs is NULL."""
-        values = {field.name: getattr(stored, field.name) for field in fields(cls)}
+        values = {name: getattr(stored, name) for name in _COLUMNS[cls]}
         for name, value in values.items():
             if value is None:
                 raise MalformedEvent(f"{stored.type} without {name}")
@@ -101,6 +100,14 @@ class PayoutMade(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TransferReversed(Event):
+    """A transfer of an employee's was reversed by a linked one (`transfer_id` in the payload)."""
+
+    user_id: int
+    actor_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BusinessDayClosed(Event):
     """A business day was closed: all of it is posted and paid."""
 
@@ -112,8 +119,10 @@ EVENTS: tuple[type[Event], ...] = (
     UserRegistered,
     EmployeeUnassignable,
     PayoutMade,
+    TransferReversed,
     BusinessDayClosed,
 )
+_COLUMNS = {event: tuple(field.name for field in fields(event)) for event in EVENTS}
 BY_TYPE_AND_VERSION: dict[tuple[str, int], type[Event]] = {
     (event.__name__, event.version): event for event in EVENTS
 }

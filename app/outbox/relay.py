@@ -57,7 +57,9 @@ class Drained:
 
 
 # Creates the cursor of a consumer that is new; it starts at the beginning of the log.
-ENSURE_CURSOR = sql("INSERT INTO outbox_cursors (consumer) VALUES (:consumer) ON CONFLICT DO NOTHING")
+ENSURE_CURSOR = sql(
+    "INSERT INTO outbox_cursors (consumer) VALUES (:consumer) ON CONFLICT DO NOTHING"
+)
 # Elects the relay. Waiting, not SKIP LOCKED: who skips loses the last wake-up.
 LOCK_CURSOR = sql("""
 SELECT xid::text AS xid, id FROM outbox_cursors WHERE consumer = :consumer FOR UPDATE
@@ -65,8 +67,8 @@ SELECT xid::text AS xid, id FROM outbox_cursors WHERE consumer = :consumer FOR U
 # The events beyond the cursor, below the oldest running transaction, in order. The order names the
 # table's columns: a bare `xid` would be the output's text, where 999 comes after 1000.
 READ_BATCH = sql("""
-SELECT xid::text AS xid, id, event_id, type, schema_version, task_id, user_id, actor_id,
-       occurred_at, payload
+SELECT xid::text::bigint AS xid, id, event_id, type, schema_version, task_id, user_id, actor_id,
+       occurred_at, nullif(payload, '{}') AS payload
 FROM outbox
 WHERE (xid, id) > (CAST(:xid AS xid8), :id)
   AND xid < pg_snapshot_xmin(pg_current_snapshot())
@@ -126,7 +128,8 @@ def deliver_batch(session: Session, consumer: Consumer, limit: int = BATCH) -> t
     stored = _read(session, cursor, limit)
     if not stored:
         return 0, 0
-    parked = _post(session, consumer, [event for event in stored if event.type in consumer.types])
+    heard = frozenset(consumer.types)
+    parked = _post(session, consumer, [event for event in stored if event.type in heard])
     parked += _park_unknown(session, consumer, stored)
     session.execute(
         MOVE_CURSOR,
@@ -157,7 +160,7 @@ def _locked_cursor(session: Session, consumer: str) -> tuple[str, int]:
 
 def _read(session: Session, cursor: tuple[str, int], limit: int) -> list[StoredEvent]:
     rows = session.execute(READ_BATCH, {"xid": cursor[0], "id": cursor[1], "limit": limit})
-    return [StoredEvent(int(row[0]), *row[1:]) for row in rows]
+    return [StoredEvent._make((*row[:9], row[9] or {})) for row in rows.all()]
 
 
 def _post(session: Session, consumer: Consumer, stored: Sequence[StoredEvent]) -> int:
