@@ -192,13 +192,10 @@ def _check_same(fingerprint: bytes, content: bytes) -> None:
 
 
 def _key() -> str | None:
-    key = request.headers.get(HEADER)
-    name = HEADER
+    key, name = request.headers.get(HEADER), HEADER
     if key is None:
-        key, name = request.form.get(FIELD), FIELD
-    if not key:
-        return None
-    if not _KEY.fullmatch(key):
+        key, name = request.form.get(FIELD) or None, FIELD
+    if key is not None and not _KEY.fullmatch(key):
         raise BadInput(fields={name: "Use 1 to 200 visible ASCII characters"})
     return key
 

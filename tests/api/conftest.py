@@ -1,0 +1,5 @@
+"""The fixture `company`."""
+
+from tests.company import company
+
+__all__ = ["company"]
