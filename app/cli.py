@@ -17,6 +17,7 @@ from flask import Flask
 from flask.cli import AppGroup, with_appcontext
 
 from app.accounting import commands as accounting
+from app.accounting.cli import ledger
 from app.auth.actors import actor_named, first_of_role, service_actor
 from app.demo import company, history
 from app.kernel.actor import Actor
@@ -38,7 +39,7 @@ demo = AppGroup("demo", help="The demo company (only with ATES_DEMO=1).")
 
 def init_app(app: Flask) -> None:
     """Add the commands to `flask` (and so to bin/ates)."""
-    for command in (import_tasks, payouts, mail, outbox, demo):
+    for command in (import_tasks, payouts, ledger, mail, outbox, demo):
         app.cli.add_command(command)
 
 

@@ -77,6 +77,11 @@ def send_mail() -> None:
     _beside("mail", send_due_mail)
 
 
+def seal_ledger() -> None:
+    """Seal what was posted, and closed days whose transfers were hidden when they were closed."""
+    _beside("seal", accounting.seal_ledger)
+
+
 def retry_dead_letters() -> int:
     """Deliver again the dead letters whose time has come."""
     from app.subscriptions import CONSUMERS
@@ -104,6 +109,7 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("sweep", 2, sweep, RELAY_QUEUE),
     Scheduled("send_mail", 5, send_mail),
     Scheduled("close_days", 60, close_days),
+    Scheduled("seal_ledger", 60, seal_ledger),
     Scheduled("retry_dead_letters", 60, retry_dead_letters),
     Scheduled("watch", 5, watch),
     Scheduled("watch_everything", 10, watch_everything),

@@ -8,6 +8,7 @@
 | UserRegistered | | |
 | EmployeeUnassignable | tasks: hands the open tasks over to others | |
 | PayoutMade | | (written by accounting itself, with its transfer) |
+| TransferReversed | | (likewise) |
 | BusinessDayClosed | | |
 """
 

@@ -49,6 +49,8 @@ COMMENT ON COLUMN corrections.decided_alone IS
   'nobody else was there who could have approved it: no second accountant, no administrator';
 CREATE UNIQUE INDEX corrections_transfer_id_key ON corrections (transfer_id)
   WHERE state <> 'refused';
+CREATE TRIGGER corrections_fence BEFORE INSERT OR UPDATE ON corrections
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_when_stopped();
 CREATE INDEX corrections_requested_idx ON corrections (id) WHERE state = 'requested';
 GRANT SELECT, INSERT,
   UPDATE (state, decided_by, decided_at, decided_alone, note, reversal_id) ON corrections

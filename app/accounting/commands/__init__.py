@@ -1,6 +1,24 @@
-"""Writes of Accounting: posting what happened on the board, and closing business days."""
+"""Writes of Accounting: posting what happened, closing business days, correcting, sealing."""
 
 from app.accounting.commands.closing import ClosedDay, end_demo_day, pay_to_workers
+from app.accounting.commands.corrections import (
+    Correction,
+    approve_correction,
+    refuse_correction,
+    request_correction,
+)
 from app.accounting.commands.posting import ACCOUNTING, post
+from app.accounting.commands.sealing import seal_ledger
 
-__all__ = ["ACCOUNTING", "ClosedDay", "end_demo_day", "pay_to_workers", "post"]
+__all__ = [
+    "ACCOUNTING",
+    "ClosedDay",
+    "Correction",
+    "approve_correction",
+    "end_demo_day",
+    "pay_to_workers",
+    "post",
+    "refuse_correction",
+    "request_correction",
+    "seal_ledger",
+]

@@ -14,6 +14,8 @@ from datetime import date, timedelta
 from sqlalchemy.orm import Session
 
 from app.accounting.commands.posting import ACCOUNTING
+from app.accounting.commands.sealing import seal_ledger
+from app.accounting.queries.zone import refuse_moved_day
 from app.events import BusinessDayClosed, PayoutMade
 from app.kernel import clock, settings
 from app.kernel.actor import Actor
@@ -23,6 +25,10 @@ from app.kernel.messages import said
 from app.outbox import emit, relay, wake_relay
 
 CHUNK = 10_000
+
+# How long a closing looks for transactions that hide transfers from the seal; the schedule seals
+# what they hid.
+SEAL_PATIENCE_S = 1.0
 
 LOCK_DAY_GATE = sql("SELECT pg_advisory_xact_lock(1)")
 # The first day that is not closed: the one after the last closed, or the first there is.
@@ -36,7 +42,8 @@ OPEN_DAY = sql("""
 INSERT INTO business_days (day, during)
 VALUES (:day, tstzrange(CAST(:day AS date)::timestamp AT TIME ZONE :timezone,
                         (CAST(:day AS date) + 1)::timestamp AT TIME ZONE :timezone))
-ON CONFLICT (day) DO NOTHING
+ON CONFLICT (day) DO UPDATE SET during = excluded.during
+  WHERE business_days.status = 'open' AND business_days.during <> excluded.during
 """)
 # Why a day cannot be closed yet: it goes on, a transaction of it still runs, or events of it wait.
 HINDRANCES = sql("""
@@ -124,9 +131,9 @@ def pay_to_workers(
 ) -> ClosedDay:
     """Close `business_day` (by default yesterday) and, first and in order, any before it.
 
-    Running it again changes nothing and says so. Posts what waits in the outbox first. Raises
-    Conflict when the day has not ended, its events are not all posted, or it lies before the
-    first business day.
+    Running it again changes nothing and says so. Posts what waits in the outbox first; seals the
+    ledger at the end. Raises Conflict when the day has not ended, its events are not all posted,
+    it lies before the first business day, or the time zone would move a closed day.
     """
     actor.require("pay_to_workers")
     yesterday = _yesterday()
@@ -135,14 +142,14 @@ def pay_to_workers(
         raise Conflict(said("%(day)s has not ended yet", day=day))
     relay.drain(ACCOUNTING, patience_s=patience_s)
     # Where nothing was ever posted, the business begins with the day that ended last.
+    closed = None
     while (next_day := _first_unclosed(yesterday)) <= day:
         _start_closing(next_day)
         while _pay_chunk(actor, next_day, chunk=chunk) == chunk:
             pass
         closed = _finish_closing(actor, next_day)
-        if next_day == day:
-            return closed
-    return _already_closed(day)
+    seal_ledger(patience_s=SEAL_PATIENCE_S if closed else 0.0)
+    return closed if closed and closed.business_day == day else _already_closed(day)
 
 
 def end_demo_day(actor: Actor) -> ClosedDay:
@@ -179,7 +186,9 @@ def _first_unclosed(session: Session, default: date) -> date:
 @command
 def _start_closing(session: Session, day: date) -> None:
     session.execute(LOCK_DAY_GATE)
-    session.execute(OPEN_DAY, {"day": day, "timezone": settings.current().business_timezone})
+    timezone = settings.current().business_timezone
+    refuse_moved_day(session, timezone)
+    session.execute(OPEN_DAY, {"day": day, "timezone": timezone})
     hindrance = session.execute(HINDRANCES, {"day": day, "consumer": ACCOUNTING.name}).one()
     if hindrance.goes_on:
         raise Conflict(said("%(day)s has not ended yet", day=day))
