@@ -35,7 +35,7 @@ from app.payments.commands import send_due_mail
 
 log = structlog.get_logger(__name__)
 
-REGISTER_EVERY_S = 60
+REGISTER_EVERY_S = 5
 POLL_EVERY_S = 1
 PAYMENT_SERVICE = "payment-service"
 _threads: dict[str, threading.Thread] = {}
@@ -176,7 +176,7 @@ class _JsonJob(Job):
 
 
 class _Clock(Scheduler):  # type: ignore[misc]  # rq-scheduler has no types
-    """rq-scheduler that registers its jobs again each minute, in case Redis has lost them."""
+    """rq-scheduler that registers its jobs again and again, in case Redis has lost them."""
 
     schedule_: tuple[Scheduled, ...] = ()
     registered_at = float("-inf")

@@ -65,12 +65,17 @@ class Running:
 
 
 @contextlib.contextmanager
-def started(data_dir: Path, **env: str) -> Iterator[Running]:
-    """Start aTES in `data_dir`, without a demo company, and stop it afterwards."""
+def started(
+    data_dir: Path, *, module: str = "embedded.run", **env: str
+) -> Iterator[Running]:
+    """Start aTES in `data_dir`, without a demo company, and stop it afterwards.
+
+    `module` stands for bin/run.
+    """
     port = _free_port()
     with (data_dir.parent / f"{data_dir.name}.log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "embedded.run"],
+            [sys.executable, "-m", module],
             cwd=ROOT,
             env={
                 "PATH": os.environ["PATH"],
@@ -97,7 +102,7 @@ def started(data_dir: Path, **env: str) -> Iterator[Running]:
 def _wait_until_ready(running: Running, log: Path) -> None:
     give_up_at = time.monotonic() + READY_S
     while time.monotonic() < give_up_at and running.process.poll() is None:
-        with contextlib.suppress(requests.ConnectionError):
+        with contextlib.suppress(requests.RequestException):
             if requests.get(f"{running.address}/readyz", timeout=5).ok:
                 return
         time.sleep(0.1)
