@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from flask import Flask
 from flask_migrate import Migrate
@@ -12,7 +13,9 @@ from app.accounting.api import blueprint as accounting_api
 from app.accounting.pages import blueprint as accounting_pages
 from app.analytics.api import blueprint as analytics_api
 from app.analytics.pages import blueprint as analytics_pages
+from app.auth.pages.reauthentication import reauthenticate
 from app.demo.company import sign_in_offer
+from app.guardian.pages import blueprint as guardian_pages
 from app.kernel import settings as kernel_settings
 from app.kernel.db import db
 from app.kernel.settings import Settings
@@ -24,6 +27,7 @@ from app.web import (
     access,
     compression,
     config,
+    confirmation,
     context,
     csrf,
     errors,
@@ -35,6 +39,7 @@ from app.web import (
     openapi,
     pages,
     sessions,
+    stopped,
 )
 
 
@@ -60,7 +65,9 @@ def create_app(settings: Settings | None = None, *, process: str = "web") -> Fla
     access.init_app(app)
     csrf.init_app(app)
     language.init_app(app)
+    stopped.init_app(app)
     context.init_app(app)
+    confirmation.init_app(app, partial(reauthenticate, always=True))
     openapi.init_app(app)
 
     app.register_blueprint(pages.blueprint)
@@ -69,6 +76,7 @@ def create_app(settings: Settings | None = None, *, process: str = "web") -> Fla
     app.register_blueprint(accounting_pages)
     app.register_blueprint(payments_pages)
     app.register_blueprint(analytics_pages)
+    app.register_blueprint(guardian_pages)
     openapi.register(app, tasks_api)
     openapi.register(app, accounting_api)
     openapi.register(app, analytics_api)

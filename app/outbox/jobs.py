@@ -19,6 +19,11 @@ def serve(consumers: tuple[log_relay.Consumer, ...]) -> None:
     _consumers = consumers
 
 
+def consumer_named(name: str) -> log_relay.Consumer | None:
+    """The consumer of this name that this process relays to."""
+    return next((consumer for consumer in _consumers if consumer.name == name), None)
+
+
 def relay() -> int:
     """Take the bell down, then deliver what waits to every consumer; returns the events read.
 

@@ -13,6 +13,7 @@ from flask import Flask, current_app, g, request, url_for
 from flask_babel import LazyString, lazy_gettext
 
 from app.kernel.settings import Settings
+from app.web import stopped
 from app.web.language import language, theme
 from app.web.sessions import signed_in
 
@@ -37,6 +38,7 @@ NAVIGATION = (
     Entry("payments.mails", lazy_gettext("Mail"), "see_all_transfers"),
     Entry("analytics.index", lazy_gettext("Analytics"), "see_analytics"),
     Entry("auth.people", lazy_gettext("People"), "manage_people"),
+    Entry("guardian.health", lazy_gettext("System"), "see_system"),
     Entry("payments.mailbox", lazy_gettext("Mail folder"), "read_mail_folder"),
 )
 
@@ -84,7 +86,7 @@ def _names() -> dict[str, Any]:
         "nav": navigation(),
         "request_id": g.get("request_id"),
         "demo": settings.demo,
-        "stopped": None,
+        "stopped": stopped.shown(),
         "asset": asset,
         "idempotency_key": idempotency_key,
     }

@@ -11,7 +11,7 @@ from werkzeug.routing import RequestRedirect
 
 from app.kernel.db import db
 from app.kernel.errors import AtesError, NotSignedIn
-from app.web import htmx
+from app.web import htmx, stopped
 from app.web.language import translated
 from app.web.problems import SERVER_ERROR, Problem, problem_of
 from app.web.sessions import be_nobody, is_api
@@ -36,6 +36,7 @@ def handle(error: Exception) -> Response:
     if problem.status >= SERVER_ERROR:
         _log(error, problem)
         db.session.remove()
+        stopped.notice(error)
     response = _answer(error, problem)
     response.headers.update(problem.headers)
     return response
@@ -66,6 +67,8 @@ def problem_json(problem: Problem) -> Response:
         "instance": request.path,
         "request_id": g.get("request_id"),
     }
+    if problem.incident:
+        body["incident"] = problem.incident
     if problem.fields:
         body["errors"] = [
             {"pointer": where, "detail": message} for where, message in problem.fields.items()

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from app.kernel.errors import AtesError, BadInput, Unavailable
+from app.kernel.errors import AtesError, BadInput, Stopped, Unavailable
 
 # The server gives up on a transaction that is too old; the request may be sent again.
 _GIVEN_UP = (pg.TransactionTimeout, pg.IdleInTransactionSessionTimeout, pg.ReadOnlySqlTransaction)
@@ -32,6 +32,7 @@ class Problem:
     detail: str
     fields: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    incident: str | None = None
 
     @property
     def slug(self) -> str:
@@ -71,6 +72,7 @@ def _of_ates(error: AtesError) -> Problem:
         detail=error.message if error.status != SERVER_ERROR else "",
         fields={pointer(name): message for name, message in fields.items()},
         headers=headers,
+        incident=error.incident if isinstance(error, Stopped) else None,
     )
 
 

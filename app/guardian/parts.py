@@ -1,0 +1,110 @@
+"""The parts of the system and how each is, for the Health page and the doctor."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from flask_babel import gettext
+from redis.exceptions import RedisError
+from rq import Worker
+from sqlalchemy.orm import Session
+
+from app.guardian import queries
+from app.outbox import status
+from app.outbox.doorbell import doorbell
+
+# A guardian that has not finished a round for so long counts as dead.
+HEARTBEAT_S = 30
+SCHEDULE_S = 150
+BACKLOG_S = 10
+TRANSACTION_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the system: `state` is good, warn or bad, as the badges call it."""
+
+    name: str
+    state: str
+    note: str
+
+
+def all_parts(session: Session) -> list[Part]:
+    """Every part, asked now."""
+    redis, workers = _redis(), _workers()
+    return [_database(session), redis, workers, _schedule(session), _guardian(session),
+            _flow(session)]  # fmt: skip
+
+
+def _database(session: Session) -> Part:
+    began = time.perf_counter()
+    found = queries.database(session)
+    ms = (time.perf_counter() - began) * 1000
+    standbys = gettext("standbys: %(n)s", n=found.standbys)
+    old = (found.oldest_transaction_s or 0) > TRANSACTION_S
+    note = f"PostgreSQL {found.version.split()[0]} · {found.size} · {ms:.0f} ms · {standbys}"
+    if old:
+        age = round(found.oldest_transaction_s)
+        note += " · " + gettext("oldest transaction %(s)s s", s=age)
+    return Part(gettext("Database"), "warn" if old else "good", note)
+
+
+def _redis() -> Part:
+    began = time.perf_counter()
+    try:
+        doorbell().redis.ping()
+    except RedisError as error:
+        note = gettext("away: events are found by looking, only later")
+        return Part("Redis", "warn", f"{note} ({type(error).__name__})")
+    return Part("Redis", "good", f"{(time.perf_counter() - began) * 1000:.0f} ms")
+
+
+def _workers() -> Part:
+    name = gettext("Workers")
+    try:
+        workers = Worker.all(connection=doorbell().redis)
+    except RedisError:
+        return Part(name, "warn", gettext("not known while Redis is away"))
+    now = datetime.now(UTC)
+    alive = [
+        worker
+        for worker in workers
+        if worker.last_heartbeat
+        and (now - worker.last_heartbeat.replace(tzinfo=worker.last_heartbeat.tzinfo or UTC))
+        .total_seconds() < worker.worker_ttl + 60
+    ]  # fmt: skip
+    busy = sum(worker.get_state() == "busy" for worker in alive)
+    note = gettext("%(n)s running, %(busy)s busy", n=len(alive), busy=busy)
+    return Part(name, "good" if alive else "bad", note)
+
+
+def _schedule(session: Session) -> Part:
+    ages = [row.age_s for row in queries.ticks(session)]
+    name = gettext("Schedule")
+    if not ages:
+        return Part(name, "bad", gettext("nothing has run yet"))
+    note = gettext("last job %(s)s s ago", s=round(min(ages)))
+    return Part(name, "good" if min(ages) < SCHEDULE_S else "bad", note)
+
+
+def _guardian(session: Session) -> Part:
+    last = queries.rounds(session)["increment"]
+    name = gettext("Guardian")
+    if last.age_s is None:
+        return Part(name, "bad", gettext("no round yet"))
+    note = gettext("round %(ago)s s ago, took %(ms)s ms", ago=round(last.age_s), ms=last.ms)
+    return Part(name, "good" if last.age_s < HEARTBEAT_S else "bad", note)
+
+
+def _flow(session: Session) -> Part:
+    rows = status.consumers(session)
+    waiting = sum(row.waiting for row in rows)
+    parked = sum(row.parked for row in rows)
+    age = max((float(row.oldest_age_s or 0) for row in rows), default=0.0)
+    note = gettext("%(n)s events wait, %(parked)s dead letters", n=waiting, parked=parked)
+    late = age > BACKLOG_S
+    if late:
+        note += " · " + gettext("the oldest for %(s)s s", s=round(age))
+    return Part(gettext("Event flow"), "bad" if parked else "warn" if late else "good", note)
