@@ -1,7 +1,7 @@
 """Fixtures for every test: a real PostgreSQL, migrated once, and a fresh copy of it for each test.
 
 app        an application on a database of its own, empty but migrated
-settings   the app's settings; override the fixture to change some
+settings   the app's settings; make_app(registration_open=False) makes an app with others
 session    a SQLAlchemy session beside the app, as its role, in autocommit: for looking at rows
 owner_url  the same database as its owner, for faults
 call       call(command, …) runs a command or query in the app's context
@@ -9,7 +9,7 @@ make_user  make_user(role="developer", login=None): a user with id, login, role,
 client     Flask's test client, nobody signed in
 sign_in    sign_in(user): a browser with a session: .get(url), .post(url, {…}) with the CSRF
            token; both with htmx=True if wanted
-anonymous  the same, nobody signed in
+anonymous  the same, nobody signed in; new_browser() makes more of these
 api        api(user): the REST API with a token of that user: .get("/me/tasks"),
            .post(url, {…}, key="…"), .delete(url); api(None) sends no token
 valkey     a running Valkey. Redis is away in all other tests, and nothing but the doorbell may
@@ -21,14 +21,12 @@ Do not hold an app context open around requests: Flask would share `g`, and so w
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import sqlalchemy as sa
 from flask import Flask
@@ -46,15 +44,14 @@ from app.kernel.policy import Role
 from app.kernel.settings import Settings
 from embedded.postgres import Cluster
 from embedded.valkey import Server
+from tests.databases import TEMPLATE, Databases
 
 PASSWORD = "eleven tulips under a bridge"
-TEMPLATE = "ates_template"
 NO_REDIS = "unix:///nonexistent/valkey.sock"
 INSERT_USER = sa.text("""
 INSERT INTO users (role, login, email, hash)
 VALUES (CAST(:role AS user_role), :login, :login || '@ates.test', :hash) RETURNING id
 """)
-_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -69,6 +66,13 @@ class User:
     @property
     def actor(self) -> Actor:
         return Actor(self.id, self.login, self.role)
+
+
+class Client(FlaskClient):
+    """Flask's test client, which reads each answer to its end, as a socket would."""
+
+    def open(self, *args: Any, buffered: bool = True, **options: Any) -> TestResponse:
+        return super().open(*args, buffered=buffered, **options)
 
 
 @dataclass
@@ -140,24 +144,24 @@ def valkey(data_dir: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def template(cluster: Cluster, data_dir: Path) -> str:
-    """A database that holds the schema and nothing else."""
+def databases(cluster: Cluster, data_dir: Path) -> Iterator[Databases]:
+    """Copies of a database that holds the schema and nothing else."""
     cluster.create_database(TEMPLATE)
     app = create_app(_settings(cluster, TEMPLATE, data_dir, NO_REDIS))
     with app.app_context():
         upgrade(directory=str(Path(__file__).parents[1] / "migrations"))
         _dispose()
-    return TEMPLATE
+    databases = Databases(cluster)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture
-def database(cluster: Cluster, template: str) -> Iterator[str]:
-    """The name of a database of the test's own."""
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    cluster.create_database(name, template)
+def database(databases: Databases) -> Iterator[str]:
+    """The name of a database that is the test's own meanwhile."""
+    name = databases.take()
     yield name
-    with psycopg.connect(cluster.superuser_url(), autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    databases.give_back(name)
 
 
 @pytest.fixture
@@ -171,11 +175,24 @@ def settings(cluster: Cluster, database: str, data_dir: Path, redis_url: str) ->
 
 
 @pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
-    app = create_app(settings)
-    yield app
-    with app.app_context():
-        _dispose()
+def make_app(settings: Settings) -> Iterator[Callable[..., Flask]]:
+    apps: list[Flask] = []
+
+    def make(**changes: Any) -> Flask:
+        app = create_app(replace(settings, **changes))
+        app.test_client_class = Client
+        apps.append(app)
+        return app
+
+    yield make
+    for app in apps:
+        with app.app_context():
+            _dispose()
+
+
+@pytest.fixture
+def app(make_app: Callable[..., Flask]) -> Flask:
+    return make_app()
 
 
 @pytest.fixture
@@ -230,8 +247,13 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture
-def anonymous(app: Flask) -> Browser:
-    return _browser(app, None)
+def new_browser(app: Flask) -> Callable[[], Browser]:
+    return lambda: _browser(app, None)
+
+
+@pytest.fixture
+def anonymous(new_browser: Callable[[], Browser]) -> Browser:
+    return new_browser()
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ _SEQUENCES = (
 MIN_RUN = 3
 _LEET = str.maketrans("0134578@$!", "oieastbasi")
 _WORD = re.compile("|".join(sorted(map(re.escape, _WORDS), key=len, reverse=True)))
+# Digits and signs before and after all else.
+_AROUND = re.compile(r"^[\W\d_]+|[\W\d_]+$")
 _NOISE = re.compile(r"[\W\d_]+")
 # What may be left over after all common pieces are taken out.
 MAX_REST = 3
@@ -34,7 +36,8 @@ MAX_REST = 3
 
 def is_common(folded: str) -> bool:
     """Whether the case-folded password is made of common pieces only."""
-    return any(_rest(text) <= MAX_REST for text in (folded, folded.translate(_LEET)))
+    without_leet = _AROUND.sub("", folded).translate(_LEET)
+    return any(_rest(text) <= MAX_REST for text in (folded, without_leet))
 
 
 def _rest(text: str) -> int:

@@ -46,10 +46,10 @@ def configure(level: int = logging.INFO) -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=_StandardError(),
+        logger_factory=_StandardError,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
@@ -66,10 +66,22 @@ def configure(level: int = logging.INFO) -> None:
 
 
 class _StandardError:
-    """Makes loggers that write to what standard error is at that moment."""
+    """Writes each line to what standard error is at that moment, in one piece."""
 
-    def __call__(self, *_args: Any) -> structlog.WriteLogger:
-        return structlog.WriteLogger(sys.stderr)
+    def __init__(self, *_args: Any) -> None:
+        """As structlog makes its loggers."""
+
+    def msg(self, line: str) -> None:
+        sys.stderr.write(line + "\n")
+
+    debug = info = warning = error = critical = msg
+
+
+class _Handler(logging.Handler):
+    """The same for the standard library's records."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(self.format(record) + "\n")
 
 
 def _without_secrets(
