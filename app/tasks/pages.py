@@ -54,12 +54,13 @@ class TaskView:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """The task that was made last, and who was drawn for it."""
+    """The task that was made last, who was drawn for it, and its story if the maker may see it."""
 
     id: int
     name: str
     assignee_id: int
     assignee_login: str
+    url: str | None
 
 
 @blueprint.get("/tasks/mine")
@@ -100,7 +101,7 @@ def create() -> Response:
         task = commands.create_task(current_actor(), **form.values)
     except (BadInput, Conflict) as error:
         return htmx.page("tasks/new.html", "tasks/_new.html", error.status, form=form.refuse(error))
-    made = Created(task.task_id, task.name, task.assigned_to, task.assignee_login)
+    made = _created(task)
     if htmx.wants_fragment():
         return htmx.page("tasks/_new.html", form=Form(), created=made)
     flash(gettext("%(name)s was drawn for “%(task)s”", name=made.assignee_login, task=made.name))
@@ -182,6 +183,14 @@ def reassign_all() -> Response:
         return htmx.go_to(url_for("tasks.reassign"))
     flash(ngettext("One task was reassigned", "%(num)s tasks were reassigned", count))
     return htmx.go_to(url_for("tasks.all", state="open"))
+
+
+def _created(task: commands.CreatedTask) -> Created:
+    actor = current_actor()
+    sees_all = actor.may("see_all_tasks") or actor.may("see_all_transfers")
+    is_mine = task.assigned_to == actor.user_id
+    url = url_for("tasks.story", task_id=task.task_id) if sees_all or is_mine else None
+    return Created(task.task_id, task.name, task.assigned_to, task.assignee_login, url)
 
 
 def _mine(*, before: int | None, is_finished: bool) -> dict[str, Any]:
