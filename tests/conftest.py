@@ -144,13 +144,19 @@ def valkey(data_dir: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def databases(cluster: Cluster, data_dir: Path) -> Iterator[Databases]:
-    """Copies of a database that holds the schema and nothing else."""
+def template(cluster: Cluster, data_dir: Path) -> str:
+    """A database that holds what the migrations make and nothing else."""
     cluster.create_database(TEMPLATE)
     app = create_app(_settings(cluster, TEMPLATE, data_dir, NO_REDIS))
     with app.app_context():
         upgrade(directory=str(Path(__file__).parents[1] / "migrations"))
         _dispose()
+    return TEMPLATE
+
+
+@pytest.fixture(scope="session")
+def databases(cluster: Cluster, template: str) -> Iterator[Databases]:
+    """Copies of the template."""
     databases = Databases(cluster)
     yield databases
     databases.close()

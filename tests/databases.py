@@ -87,18 +87,18 @@ class Databases:
 
 
 def _keep_and_wipe(connection):
-    """Keep the rows that the migrations made; returns the script that goes back to them."""
-    connection.execute("CREATE SCHEMA pristine")
+    """The script that goes back to the rows that the migrations made."""
     script = ["BEGIN; SET LOCAL session_replication_role = replica; SET LOCAL lock_timeout = '5s'"]
     for name, columns in connection.execute(TABLES).fetchall():
-        table, kept = sql.Identifier("public", name), sql.Identifier("pristine", name)
-        names = sql.SQL(", ").join(map(sql.Identifier, columns))
+        table, names = sql.Identifier(name), sql.SQL(", ").join(map(sql.Identifier, columns))
         script.append(sql.SQL("DELETE FROM {}").format(table).as_string(connection))
-        rows = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(table)).fetchone()
-        if rows != (0,):
-            select = sql.SQL("SELECT {} FROM {}").format(names, table)
-            connection.execute(sql.SQL("CREATE TABLE {} AS {}").format(kept, select))
-            insert = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}")
-            script.append(insert.format(table, names, names, kept).as_string(connection))
+        select = sql.SQL("SELECT json_agg(t)::text FROM {} t").format(table)
+        (rows,) = connection.execute(select).fetchone()
+        if rows is not None:
+            insert = sql.SQL(
+                "INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE"
+                " SELECT {names} FROM json_populate_recordset(NULL::{table}, {rows})"
+            ).format(table=table, names=names, rows=sql.Literal(rows))
+            script.append(insert.as_string(connection))
     script += [restart for (restart,) in connection.execute(SEQUENCES).fetchall()]
     return "; ".join([*script, "COMMIT"])
