@@ -36,6 +36,7 @@ from app.web import (
     hygiene,
     language,
     logs,
+    metrics,
     openapi,
     pages,
     sessions,
@@ -69,6 +70,7 @@ def create_app(settings: Settings | None = None, *, process: str = "web") -> Fla
     context.init_app(app)
     confirmation.init_app(app, partial(reauthenticate, always=True))
     openapi.init_app(app)
+    metrics.init_app(app)
 
     app.register_blueprint(pages.blueprint)
     auth.init_app(app)

@@ -1,0 +1,154 @@
+"""/metrics: what it says, that it says the same from each process, and who may read it."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from prometheus_client.parser import text_string_to_metric_families
+
+from app import create_app
+from app.guardian.commands import check_increment, stop
+from app.kernel.policy import Role
+from app.kernel.settings import Settings
+from app.tasks import commands as tasks
+from app.web import metrics
+from tests.company import Company
+from tests.conftest import Browser, User
+
+TOKEN = "scrape-" + "0123456789abcdef" * 2
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    return replace(settings, data_dir=tmp_path)
+
+
+def read(browser: Browser, **headers: str) -> dict[tuple[str, ...], float]:
+    """Each sample by its name and labels."""
+    answer = browser.client.get("/metrics", headers=headers)
+    assert answer.status_code == 200
+    return {
+        (
+            sample.name,
+            *(f"{name}={value}" for name, value in sorted(sample.labels.items())),
+        ): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def test_the_metrics_follow_what_happens(
+    anonymous: Browser,
+    call: Callable[..., Any],
+    company: Company,
+    make_user: Callable[..., User],
+    superuser: psycopg.Connection[Any],
+) -> None:
+    make_user()
+    call(tasks.create_task, make_user(Role.MANAGER).actor, name="one")
+    company.post()
+    call(check_increment)
+    superuser.execute("INSERT INTO outbox (type, schema_version) VALUES ('TaskCreated', 99)")
+    superuser.execute("UPDATE outbox_cursors SET last_batch_ms = 40")
+    found = read(anonymous)
+    assert found["ates_events_waiting", "consumer=accounting"] == 1
+    assert found["ates_last_batch_seconds", "consumer=accounting"] == 0.04
+    assert found["ates_posting_delay_seconds_count",] == 1
+    assert found["ates_posting_delay_seconds_bucket", "le=+Inf"] == 1
+    assert found["ates_dead_letters", "consumer=accounting"] == 0
+    assert found["ates_guardian_findings", "kind=money"] == 0
+    assert found["ates_guardian_heartbeat_age_seconds",] < 60
+    assert found["ates_mails", "state=queued"] == 0
+    company.post()
+    superuser.execute("UPDATE accounts SET balance = balance + 1 WHERE kind = 'employee'")
+    call(check_increment)
+    call(stop, None, reason="a drill", origin="command line")
+    found = read(anonymous)
+    assert found["ates_dead_letters", "consumer=accounting"] == 1
+    assert found["ates_guardian_findings", "kind=money"] == 1
+    assert found["ates_guardian_findings", "kind=other"] == 1
+    assert found["ates_stopped",] == 1
+
+
+@pytest.fixture
+def counting(app: Flask) -> Iterator[None]:
+    app.config[metrics.COUNT] = True
+    yield
+    metrics.close(app)
+
+
+def test_requests_are_counted_by_endpoint_and_status(counting: None, anonymous: Browser) -> None:
+    anonymous.get("/sign-in")
+    anonymous.get("/system")
+    found = read(anonymous)
+    assert found["ates_requests_total", "endpoint=auth.sign_in", "method=GET", "status=200"] == 1
+    assert found["ates_requests_total", "endpoint=guardian.health", "method=GET", "status=303"] == 1
+    assert found["ates_request_seconds_count", "endpoint=auth.sign_in"] == 1
+
+
+def _serve(settings: Settings) -> None:
+    app = create_app(settings)
+    app.config[metrics.COUNT] = True
+    app.test_client().get("/healthz")
+    metrics.close(app)
+
+
+def test_each_process_adds_up_all_of_them(
+    counting: None, anonymous: Browser, settings: Settings
+) -> None:
+    """A process of the same parent as this one's children would have; here: this one's parent."""
+    anonymous.get("/healthz")
+    key = ("ates_requests_total", "endpoint=web.healthz", "method=GET", "status=200")
+    before = read(anonymous)[key]
+    folder = next((settings.data_dir / "metrics").iterdir())
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(settings,))
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0
+    children = [path for path in (settings.data_dir / "metrics").iterdir() if path != folder]
+    for path in children[0].iterdir():
+        path.rename(folder / path.name)
+    assert read(anonymous)[key] == before + 1
+
+
+def test_only_this_machine_reads_them(app: Flask, anonymous: Browser) -> None:
+    client = app.test_client()
+    assert client.get("/metrics", environ_base={"REMOTE_ADDR": "192.0.2.1"}).status_code == 403
+    forwarded = client.get("/metrics", headers={"X-Forwarded-For": "192.0.2.1"})
+    assert forwarded.status_code == 403
+    assert client.get("/metrics").status_code == 200
+
+
+def test_with_a_token_only_its_holder_reads_them(settings: Settings) -> None:
+    app = create_app(replace(settings, metrics_token=TOKEN))
+    client = app.test_client()
+    assert client.get("/metrics").status_code == 403
+    assert client.get("/metrics", headers={"Authorization": "Bearer wrong"}).status_code == 403
+    elsewhere = {"REMOTE_ADDR": "192.0.2.1"}
+    own = {"Authorization": f"Bearer {TOKEN}"}
+    assert client.get("/metrics", headers=own, environ_base=elsewhere).status_code == 200
+    _dispose(app)
+
+
+def test_a_lost_database_is_a_metric(settings: Settings) -> None:
+    app = create_app(replace(settings, database_url="postgresql://nobody@127.0.0.1:1/none"))
+    answer = app.test_client().get("/metrics")
+    assert answer.status_code == 200
+    assert "ates_database_up 0.0" in answer.text
+    assert "ates_requests" not in answer.text or "ates_events_waiting" not in answer.text
+
+
+def _dispose(app: Flask) -> None:
+    from app.kernel.db import db
+
+    with app.app_context():
+        db.session.remove()
+        for engine in db.engines.values():
+            engine.dispose()
