@@ -32,6 +32,20 @@ WRITE = """
 INSERT INTO outbox (type, schema_version, task_id, user_id, actor_id)
 VALUES ('TaskCreated', 1, %s, 1, 1) RETURNING event_id, id
 """
+# A relay that has posted a batch, says so, and does not come to its commit.
+STOPS_WHEN_POSTED = """
+import time
+from dataclasses import replace
+from app import create_app
+from app.accounting.commands import ACCOUNTING
+from app.outbox import relay
+def post(session, events):
+    ACCOUNTING.post(session, events)
+    print("posted", flush=True)
+    time.sleep(60)
+with create_app(process="worker").app_context():
+    relay.drain(replace(ACCOUNTING, post=post))
+"""
 
 
 class Heard:
@@ -176,18 +190,6 @@ def test_the_events_of_a_batch_and_their_effects_are_one_transaction(
     manager = make_user("manager")
     make_user("developer")
     company.call(commands.create_tasks, manager.actor, [Draft(f"task {n}") for n in range(50)])
-    program = """
-import os, sys, time
-from dataclasses import replace
-from app import create_app
-from app.outbox import relay
-def post(session, events):
-    ACCOUNTING.post(session, events)
-    print("posted", flush=True)
-    time.sleep(60)
-with create_app(process="worker").app_context():
-    relay.drain(replace(ACCOUNTING, post=post))
-"""
     env = {
         "DATABASE_URL": settings.database_url,
         "REDIS_URL": settings.redis_url,
@@ -195,7 +197,11 @@ with create_app(process="worker").app_context():
         "ATES_DATA": str(settings.data_dir),
     }
     with subprocess.Popen(
-        [sys.executable, "-c", program], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", STOPS_WHEN_POSTED],
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "posted\n"
