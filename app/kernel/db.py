@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import psycopg
 from flask_sqlalchemy import SQLAlchemy
 from psycopg import errors as pg
-from sqlalchemy import MetaData, TextClause, text
+from sqlalchemy import Engine, MetaData, TextClause, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from app.kernel.errors import Stopped
+from app.kernel.errors import OutcomeUnknown, Stopped
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,6 +25,10 @@ APP_ROLE = "ates_app"
 STOPPED_SQLSTATE = "57ST0"
 MAX_ATTEMPTS = 4
 _RETRYABLE = (pg.SerializationFailure, pg.DeadlockDetected)
+# A commit with one of these as a warning is on this server only: the wait for the synchronous
+# standby was cancelled (01000), or the server is being shut down (57P01).
+_DOUBTFUL = frozenset({"01000", "57P01"})
+_heard = threading.local()
 
 TIMEOUTS_MS = {
     # A web request gives up before its client does; a worker's batch or closing may take longer.
@@ -87,7 +93,8 @@ def command(
     Called inside another command it joins that one's transaction. A deadlock, a serialization
     failure, or a connection lost before COMMIT runs the whole command again, at most
     MAX_ATTEMPTS times; a connection lost during COMMIT is never repeated, since nobody knows
-    whether it took effect. Raises Stopped during an emergency stop.
+    whether it took effect. Raises OutcomeUnknown when PostgreSQL committed and warned that no
+    standby may have it; Stopped during an emergency stop.
     """
 
     @wraps(function)
@@ -115,7 +122,11 @@ def in_transaction(work: Callable[[Session], R]) -> R:
         except BaseException:
             _forget(session)
             raise
-        return _commit(session, result)
+        try:
+            return _commit(session, result)
+        except DBAPIError as error:  # the answer to a COMMIT that says that there was none
+            if attempt == MAX_ATTEMPTS or not isinstance(error.orig, _RETRYABLE):
+                raise
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
@@ -126,11 +137,15 @@ def after_commit(session: Session, callback: Callable[[], None]) -> None:
 
 
 def _commit(session: Session, result: R) -> R:
+    _heard.doubt = None
     try:
         session.commit()
     except BaseException:
         _forget(session)
         raise
+    if _was_doubted():
+        _forget(session)
+        raise OutcomeUnknown
     callbacks = session.info.pop("after_commit", {})
     session.info.pop("in_command", None)
     for callback in callbacks:
@@ -142,6 +157,21 @@ def _forget(session: Session) -> None:
     session.info.pop("after_commit", None)
     session.info.pop("in_command", None)
     session.rollback()
+
+
+@event.listens_for(Engine, "connect")
+def _listen(connection: psycopg.Connection[Any], _record: object) -> None:
+    connection.add_notice_handler(_hear)
+
+
+def _hear(said: pg.Diagnostic) -> None:
+    # psycopg tells it in the thread that waits for the server's answer.
+    if said.severity_nonlocalized == "WARNING" and said.sqlstate in _DOUBTFUL:
+        _heard.doubt = said.message_primary
+
+
+def _was_doubted() -> bool:
+    return getattr(_heard, "doubt", None) is not None
 
 
 def _raise_if_stopped(error: DBAPIError) -> None:

@@ -93,6 +93,12 @@ class Unavailable(AtesError):
     retry_after_s = 2
 
 
+class OutcomeUnknown(Unavailable):
+    """The change may be made or not, or be lost again: the request tells when it is sent again."""
+
+    title = "It is not known whether this was done: send it again"
+
+
 class Stopped(AtesError):
     """All changes are stopped by an emergency; the same request may be sent when it has ended."""
 

@@ -36,6 +36,9 @@ _NOT_PART_OF_THE_FORM = {FIELD, "csrf_token"}
 
 # Takes the key for this transaction, and shows the answer that is stored under it.
 CLAIM = sql("SELECT * FROM claim_idempotency_key(:scope, :key)")
+# Makes this transaction's commit wait for the synchronous standby, if there is one, and so for
+# whatever was committed before it: an answer is not repeated before what it tells of is safe.
+WAIT_FOR_STANDBY = sql("SELECT pg_current_xact_id()")
 # Stores the first answer.
 STORE = sql("""
 INSERT INTO idempotency_keys (scope, key, fingerprint, status, headers, body)
@@ -160,6 +163,7 @@ def _claim(session: Session, sent: _Sent) -> Any:
         raise Conflict("A request with this idempotency key is still under way")
     if claim.status is not None:
         _check_same(claim.fingerprint, sent.content)
+        session.execute(WAIT_FOR_STANDBY)
     return claim
 
 
