@@ -20,6 +20,7 @@ from app.accounting import commands as accounting
 from app.accounting.cli import ledger
 from app.auth.actors import actor_named, first_of_role, service_actor
 from app.demo import company, history
+from app.guardian import cli as guardian
 from app.kernel.actor import Actor
 from app.kernel.db import db
 from app.kernel.errors import AtesError
@@ -41,6 +42,7 @@ def init_app(app: Flask) -> None:
     """Add the commands to `flask` (and so to bin/ates)."""
     for command in (import_tasks, payouts, ledger, mail, outbox, demo):
         app.cli.add_command(command)
+    guardian.init_app(app)
 
 
 def _refusing(function: Callable[..., None]) -> Callable[..., None]:
