@@ -183,7 +183,11 @@ def test_a_transaction_that_began_in_the_day_is_waited_for(
         with pytest.raises(Conflict, match="Try again"):
             company.call(pay_to_workers, accountant, patience_s=0.05)
         assert {row.status for row in company.rows(DAYS)} == {"open"}
-    closed = company.call(pay_to_workers, accountant)
+        with ThreadPoolExecutor(1) as pool:
+            closing_day = pool.submit(company.call, pay_to_workers, accountant)
+            time.sleep(0.3)
+            writer.commit()
+            closed = closing_day.result(10)
     [fee] = company.rows("SELECT * FROM account_transfers WHERE kind = 'assign_fee'")
     assert (fee.business_day, fee.late) == (DAY, False)
     assert closed.paid_total == earned + fee.delta_balance

@@ -8,6 +8,7 @@ each; UNIQUE (business_day, account) lets a run that was cut off be finished by 
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -25,6 +26,7 @@ from app.kernel.messages import said
 from app.outbox import emit, relay, wake_relay
 
 CHUNK = 10_000
+LOOK_AGAIN_S = 0.05
 
 # How long a closing looks for transactions that hide transfers from the seal; the schedule seals
 # what they hid.
@@ -131,9 +133,10 @@ def pay_to_workers(
 ) -> ClosedDay:
     """Close `business_day` (by default yesterday) and, first and in order, any before it.
 
-    Running it again changes nothing and says so. Posts what waits in the outbox first; seals the
-    ledger at the end. Raises Conflict when the day has not ended, its events are not all posted,
-    it lies before the first business day, or the time zone would move a closed day.
+    Running it again changes nothing and says so. Posts what waits in the outbox first, and waits
+    up to `patience_s` for what is under way; seals the ledger at the end. Raises Conflict when the
+    day has not ended, its events are not all posted by then, it lies before the first business
+    day, or the time zone would move a closed day.
     """
     actor.require("pay_to_workers")
     yesterday = _yesterday()
@@ -144,7 +147,7 @@ def pay_to_workers(
     # Where nothing was ever posted, the business begins with the day that ended last.
     closed = None
     while (next_day := _first_unclosed(yesterday)) <= day:
-        _start_closing(next_day)
+        _wait_and_start_closing(next_day, patience_s)
         while _pay_chunk(actor, next_day, chunk=chunk) == chunk:
             pass
         closed = _finish_closing(actor, next_day)
@@ -183,8 +186,23 @@ def _first_unclosed(session: Session, default: date) -> date:
     return day or default
 
 
+def _wait_and_start_closing(day: date, patience_s: float) -> None:
+    """Start closing `day` once its transactions have ended and its events are posted."""
+    give_up_at = time.monotonic() + patience_s
+    while not _start_closing(day):
+        if time.monotonic() >= give_up_at:
+            raise Conflict(
+                said(
+                    "%(day)s cannot be closed yet: not all of its events are posted. Try again",
+                    day=day,
+                )
+            )
+        time.sleep(LOOK_AGAIN_S)
+        relay.drain(ACCOUNTING, patience_s=0)
+
+
 @command
-def _start_closing(session: Session, day: date) -> None:
+def _start_closing(session: Session, day: date) -> bool:
     session.execute(LOCK_DAY_GATE)
     timezone = settings.current().business_timezone
     refuse_moved_day(session, timezone)
@@ -193,12 +211,9 @@ def _start_closing(session: Session, day: date) -> None:
     if hindrance.goes_on:
         raise Conflict(said("%(day)s has not ended yet", day=day))
     if hindrance.still_running or hindrance.events_wait:
-        raise Conflict(
-            said(
-                "%(day)s cannot be closed yet: not all of its events are posted. Try again", day=day
-            )
-        )
+        return False
     session.execute(START_CLOSING, {"day": day})
+    return True
 
 
 @command
