@@ -96,7 +96,7 @@
     node.querySelector("summary .muted").textContent = operation.security?.length === 0 ? words.public : "";
     node.querySelector("[data-about]").textContent = [operation.summary, operation.description].filter(Boolean).join(" ");
     form.querySelector("button").textContent = words.send;
-    for (const { name, in: place, description, required } of operation.parameters ?? []) {
+    for (const { name, in: place, description, required } of operation.parameters) {
       field(form, { label: name, hint: description, name, place, required });
     }
     const body = operation.requestBody?.content?.["application/json"]?.schema;
@@ -118,7 +118,8 @@
     .then((api) => {
       for (const [path, methods] of Object.entries(api.paths)) {
         for (const [method, operation] of Object.entries(methods)) {
-          if (operation.operationId) show(api, path, method, operation);
+          const parameters = [...(methods.parameters ?? []), ...(operation.parameters ?? [])];
+          if (operation.operationId) show(api, path, method, { ...operation, parameters });
         }
       }
     })
