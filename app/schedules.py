@@ -77,6 +77,11 @@ def send_mail() -> None:
     _beside("mail", send_due_mail)
 
 
+def make_exports() -> None:
+    """Make the files that were asked for, beside the worker's other jobs."""
+    _beside("exports", accounting.make_exports)
+
+
 def seal_ledger() -> None:
     """Seal what was posted, and closed days whose transfers were hidden when they were closed."""
     _beside("seal", accounting.seal_ledger)
@@ -109,6 +114,7 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("sweep", 2, sweep, RELAY_QUEUE),
     Scheduled("send_mail", 5, send_mail),
     Scheduled("close_days", 60, close_days),
+    Scheduled("make_exports", 2, make_exports),
     Scheduled("seal_ledger", 60, seal_ledger),
     Scheduled("retry_dead_letters", 60, retry_dead_letters),
     Scheduled("watch", 5, watch),

@@ -17,6 +17,8 @@ ALTER TABLE ledger_days ADD COLUMN payouts_reversed bigint NOT NULL DEFAULT 0;
 COMMENT ON COLUMN ledger_days.corrections IS
   'reversals of fees and rewards, signed for the employees; income is less by as much';
 COMMENT ON COLUMN ledger_days.payouts_reversed IS 'payouts that came back; no part of the income';
+CREATE INDEX logs_timestamp_idx ON logs USING brin (timestamp);
+CREATE INDEX account_transfers_timestamp_idx ON account_transfers USING brin (timestamp);
 CREATE INDEX account_transfers_rare_idx ON account_transfers (business_day, id)
   WHERE kind IN ('payout', 'reversal');
 """
@@ -159,7 +161,10 @@ def downgrade() -> None:
     )
     op.execute("DROP TABLE ledger_blocks, corrections")
     op.execute("DROP TYPE correction_state")
-    op.execute("DROP INDEX account_transfers_rare_idx")
+    op.execute(
+        "DROP INDEX IF EXISTS account_transfers_rare_idx, account_transfers_timestamp_idx,"
+        " logs_timestamp_idx"
+    )
     op.execute("ALTER TABLE ledger_days DROP COLUMN payouts_reversed")
     op.execute(
         "ALTER TABLE account_days"

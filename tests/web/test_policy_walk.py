@@ -94,6 +94,7 @@ TABLE = {
     "accounting.statement_csv": ACCOUNTANT,
     "accounting.statement_xlsx": ACCOUNTANT,
     "accounting.transfer": ACCOUNTANT,
+    "accounting.reconciliation": ACCOUNTANT,
     "accounting.exports": ACCOUNTANT,
     "accounting.create_export": ACCOUNTANT,
     "accounting.export": ACCOUNTANT,

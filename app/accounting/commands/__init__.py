@@ -7,6 +7,12 @@ from app.accounting.commands.corrections import (
     refuse_correction,
     request_correction,
 )
+from app.accounting.commands.exports import (
+    export_file,
+    make_exports,
+    request_export,
+    write_transfers,
+)
 from app.accounting.commands.posting import ACCOUNTING, post
 from app.accounting.commands.sealing import seal_ledger
 
@@ -16,9 +22,13 @@ __all__ = [
     "Correction",
     "approve_correction",
     "end_demo_day",
+    "export_file",
+    "make_exports",
     "pay_to_workers",
     "post",
     "refuse_correction",
     "request_correction",
+    "request_export",
     "seal_ledger",
+    "write_transfers",
 ]

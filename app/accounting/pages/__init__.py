@@ -4,6 +4,13 @@ from flask import Blueprint
 
 blueprint = Blueprint("accounting", __name__)
 
-from app.accounting.pages import account, days, report  # noqa: E402, F401 - they add their routes
+from app.accounting.pages import (  # noqa: E402 - they add their routes
+    account,
+    corrections,
+    days,
+    files,
+    reconciling,
+    report,
+)
 
-__all__ = ["blueprint"]
+__all__ = ["account", "blueprint", "corrections", "days", "files", "reconciling", "report"]

@@ -1,85 +1,199 @@
-"""One's own account, and its statement as CSV."""
+"""Statements: of one's own account, and for accountants of anybody's; as page, CSV and XLSX."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from flask import Response, url_for
+from flask import Response, request, url_for
 
-from app.accounting import queries
+from app.accounting import queries, spreadsheet
 from app.accounting.pages import blueprint
-from app.accounting.pages.csv_file import csv_response
+from app.accounting.pages.files import file_response
 from app.accounting.pages.period import (
     arguments,
     asked_cursor,
     asked_period,
+    chart_starts,
     cursor_after,
-    days_of,
     period_form,
     running,
 )
-from app.accounting.queries import Period, Statement
+from app.accounting.queries import LedgerFilter, Period, Statement
+from app.accounting.spreadsheet import Cell, Money
+from app.kernel import settings
 from app.kernel.db import db
 from app.kernel.money import decimal_string
 from app.web import htmx
 from app.web.access import current_actor, requires
 
-CSV_COLUMNS = ("time", "business_day", "kind", "task", "change", "balance", "event_id")
-CSV_PAGE = 1000
+COLUMNS = ("id", "time", "business_day", "kind", "task", "change", "balance", "event_id")
+FILE_PAGE = 1000
 
 
 @blueprint.get("/account")
 @requires("see_own_account")
 def mine() -> Response:
     """One's balance, today, and the statement of a period with a running balance."""
-    actor, period, cursor = current_actor(), asked_period(), asked_cursor()
-    statement = queries.statement_of(db.session(), actor.user_id, period, before=cursor)
-    names = {"transfers": [_line(row) for row in statement.lines], "next_url": _next(statement)}
-    if cursor is not None and htmx.wants_fragment():
-        return htmx.page("accounting/_statement.html", **names)
-    balance = queries.balance_of(db.session(), actor.user_id)
-    by_day = queries.earnings_by_day(db.session(), actor.user_id, period)
-    changes = {row.business_day: row.delta for row in by_day}
-    return htmx.page(
-        "accounting/mine.html",
-        is_mine=True,
-        owner={"id": actor.user_id, "login": actor.login},
-        summary={
-            "balance_cents": balance.balance,
-            "today_cents": balance.earned_today,
-            "fees_cents": statement.fees,
-            "rewards_cents": statement.rewards,
-            "paid_cents": statement.payouts,
-        },
-        period=period_form("accounting.mine", period, None),
-        points=running(statement.opening, changes, days_of(period)),
-        csv_url=url_for("accounting.mine_csv", **arguments(period)),
-        **names,
-    )
+    actor = current_actor()
+    return _statement_page(actor.user_id, actor.login, is_mine=True)
+
+
+@blueprint.get("/accounts/<int:user_id>")
+@requires("see_all_transfers")
+def statement(user_id: int) -> Response:
+    """Anybody's statement, for accountants."""
+    person = queries.person_of(db.session(), user_id)
+    return _statement_page(person.id, person.login, is_mine=False)
 
 
 @blueprint.get("/account.csv")
 @requires("see_own_account")
 def mine_csv() -> Response:
-    """The statement of the period as a file."""
+    """One's own statement as CSV."""
+    actor = current_actor()
+    return _file(actor.user_id, actor.login, "csv")
+
+
+@blueprint.get("/account.xlsx")
+@requires("see_own_account")
+def mine_xlsx() -> Response:
+    """One's own statement as XLSX."""
+    actor = current_actor()
+    return _file(actor.user_id, actor.login, "xlsx")
+
+
+@blueprint.get("/accounts/<int:user_id>/statement.csv")
+@requires("see_all_transfers")
+def statement_csv(user_id: int) -> Response:
+    """Anybody's statement as CSV, for accountants."""
+    return _file(user_id, queries.person_of(db.session(), user_id).login, "csv")
+
+
+@blueprint.get("/accounts/<int:user_id>/statement.xlsx")
+@requires("see_all_transfers")
+def statement_xlsx(user_id: int) -> Response:
+    """Anybody's statement as XLSX, for accountants."""
+    return _file(user_id, queries.person_of(db.session(), user_id).login, "xlsx")
+
+
+def _statement_page(user_id: int, login: str, *, is_mine: bool) -> Response:
+    period, cursor = asked_period(), asked_cursor()
+    found = queries.statement_of(db.session(), user_id, period, before=cursor)
+    names = {
+        "transfers": [_line(row, is_mine=is_mine) for row in found.lines],
+        "next_url": _next(found),
+        "is_mine": is_mine,
+        "opening": {"day": period.first, "cents": found.opening},
+    }
+    if cursor is not None and htmx.wants_fragment():
+        return htmx.page("accounting/_statement.html", **names)
+    address: dict[str, Any] = {} if is_mine else {"user_id": user_id}
+    name = "mine" if is_mine else "statement"
+    ends: dict[str, Any] = {"from": period.first, "to": period.last}
+    return htmx.page(
+        "accounting/mine.html",
+        owner={"id": user_id, "login": login},
+        summary=_summary(user_id, found),
+        period=period_form(f"accounting.{name}", LedgerFilter(period=period), **address),
+        points=_points(user_id, found),
+        months=_months(user_id, found),
+        csv_url=url_for(f"accounting.{name}_csv", **address, **ends),
+        xlsx_url=url_for(f"accounting.{name}_xlsx", **address, **ends),
+        report_url=None
+        if is_mine
+        else url_for(
+            "accounting.report", **arguments(LedgerFilter(period=period, user_id=user_id))
+        ),
+        **names,
+    )
+
+
+def _summary(user_id: int, found: Statement) -> dict[str, int]:
+    balance = queries.balance_of(db.session(), user_id)
+    return {
+        "balance_cents": balance.balance,
+        "today_cents": balance.earned_today,
+        "opening_cents": found.opening,
+        "fees_cents": found.fees,
+        "rewards_cents": found.rewards,
+        "paid_cents": found.payouts,
+        "corrections_cents": found.corrections,
+        "closing_cents": found.closing,
+    }
+
+
+def _points(user_id: int, found: Statement) -> list[dict[str, Any]]:
+    by_day = queries.earnings_by_day(db.session(), user_id, found.period)
+    changes = {row.business_day: row.delta for row in by_day}
+    return running(found.opening, changes, chart_starts(found.period), found.period.last)
+
+
+def _months(user_id: int, found: Statement) -> list[dict[str, Any]]:
+    months, closing = [], found.opening
+    for row in queries.months_of(db.session(), user_id, found.period):
+        closing += row.delta
+        months.append(
+            {
+                "day": row.month,
+                "fees_cents": row.fees,
+                "rewards_cents": row.rewards,
+                "paid_cents": row.payouts,
+                "corrections_cents": row.corrections,
+                "change_cents": row.delta,
+                "closing_cents": closing,
+                "transfer_count": row.transfers,
+            }
+        )
+    return months
+
+
+def _file(user_id: int, login: str, format: str) -> Response:  # noqa: A002 - its name everywhere
     period = asked_period()
-    name = f"statement-{period.first}-{period.last}.csv"
-    return csv_response(name, CSV_COLUMNS, _csv_rows(current_actor().user_id, period))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "rows")
+        spreadsheet.WRITERS[format](
+            path,
+            COLUMNS,
+            _rows(user_id, period),
+            about=lambda: _about(user_id, login, period),
+        )
+        name = f"statement-{login}-{period.first}-{period.last}.{format}"
+        return file_response(path.read_bytes(), name, format)
 
 
-def _csv_rows(user_id: int, period: Period) -> Iterator[tuple[object, ...]]:
+def _about(user_id: int, login: str, period: Period) -> dict[str, str]:
+    found = queries.statement_of(db.session(), user_id, period, limit=1)
+    return {
+        "statement of": login,
+        "from": period.first.isoformat(),
+        "to": period.last.isoformat(),
+        "made": queries.clock_words(db.session()),
+        "currency": settings.current().currency,
+        "opening": decimal_string(found.opening),
+        "fees": decimal_string(found.fees),
+        "rewards": decimal_string(found.rewards),
+        "corrections": decimal_string(found.corrections),
+        "payouts": decimal_string(found.payouts),
+        "closing": decimal_string(found.closing),
+    }
+
+
+def _rows(user_id: int, period: Period) -> Iterator[tuple[Cell, ...]]:
     cursor = None
     while True:
-        page = queries.statement_of(db.session(), user_id, period, before=cursor, limit=CSV_PAGE)
+        page = queries.statement_of(db.session(), user_id, period, before=cursor, limit=FILE_PAGE)
         for row in page.lines:
             yield (
-                row.timestamp.isoformat(),
+                row.id,
+                row.timestamp,
                 row.business_day,
                 row.kind,
-                row.task_name or "",
-                decimal_string(row.delta_balance),
-                decimal_string(row.running_balance),
+                row.task_name or row.description,
+                Money(row.delta_balance),
+                Money(row.running_balance),
                 row.event_id,
             )
         if not page.has_more:
@@ -87,16 +201,18 @@ def _csv_rows(user_id: int, period: Period) -> Iterator[tuple[object, ...]]:
         cursor = (page.lines[-1].business_day, page.lines[-1].id)
 
 
-def _next(statement: Statement) -> str | None:
-    if not statement.has_more:
+def _next(found: Statement) -> str | None:
+    if not found.has_more:
         return None
-    cursor = cursor_after(statement.lines[-1])
-    return url_for("accounting.mine", cursor=cursor, **arguments(statement.period))
+    ends = {"from": found.period.first, "to": found.period.last}
+    values = {**(request.view_args or {}), **ends, "cursor": cursor_after(found.lines[-1])}
+    return url_for(request.endpoint or "accounting.mine", **values)
 
 
-def _line(row: Any) -> dict[str, Any]:
+def _line(row: Any, *, is_mine: bool) -> dict[str, Any]:
     return {
         "id": row.id,
+        "url": None if is_mine else url_for("accounting.transfer", transfer_id=row.id),
         "timestamp": row.timestamp,
         "recorded_at": row.recorded_at,
         "business_day": row.business_day,

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
 from flask import request, url_for
 from flask_babel import gettext
 
-from app.accounting.queries import Period, parse_day, parse_period
+from app.accounting.queries import (
+    LedgerFilter,
+    Period,
+    named_period,
+    parse_day,
+    parse_period,
+)
 from app.kernel import clock, settings
 from app.kernel.db import db
 from app.kernel.errors import BadInput
-from app.web.arguments import is_whole_number
+from app.web.arguments import is_whole_number, whole_number
 
 DEFAULT_DAYS = 30
+CHART_DAYS = 93
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +36,47 @@ class PeriodForm:
     first_day: date
     last_day: date
     presets: Sequence[dict[str, Any]]
+    kind: str | None = None
+    text: str = ""
 
 
 def asked_period() -> Period:
-    """The period of the request, `from` and `to`; by default the last 30 business days."""
+    """The period of the request: a named one in `period`, else `from` and `to`.
+
+    By default the last 30 business days.
+    """
     today = business_today()
+    if name := request.args.get("period", "").strip():
+        return named_period(name, today=today)
     default = Period(today - timedelta(days=DEFAULT_DAYS - 1), today)
     return parse_period(request.args.get("from"), request.args.get("to"), default=default)
+
+
+def asked_filter() -> LedgerFilter:
+    """The one filter of the report, from the request's address."""
+    return LedgerFilter(
+        period=asked_period(),
+        user_id=whole_number("user_id"),
+        kind=request.args.get("kind") or None,
+        text=request.args.get("q", "").strip(),
+    )
+
+
+def sent_filter() -> LedgerFilter:
+    """The same filter, from the fields of the request's form. Raises BadInput without a period."""
+    form = request.form
+    first, last = parse_day(form.get("from"), "from"), parse_day(form.get("to"), "to")
+    if first is None or last is None:
+        raise BadInput(fields={"from": "Name both ends of the period"})
+    user_id = form.get("user_id", "")
+    if user_id and not is_whole_number(user_id):
+        raise BadInput(fields={"user_id": "A whole number"})
+    return LedgerFilter(
+        period=Period(first, last),
+        user_id=int(user_id) if user_id else None,
+        kind=form.get("kind") or None,
+        text=form.get("q", "").strip(),
+    )
 
 
 def business_today() -> date:
@@ -42,34 +84,48 @@ def business_today() -> date:
     return clock.today(db.session(), settings.current().business_timezone)
 
 
-def period_form(endpoint: str, period: Period, user_id: int | None) -> PeriodForm:
-    """The filter's state and its presets: today, seven days, thirty days, this month."""
+def period_form(endpoint: str, wanted: LedgerFilter, **values: Any) -> PeriodForm:
+    """The filter's state, and its presets: today, days, months, the quarter.
+
+    `values` are the other parts of the page's address.
+    """
     today = business_today()
     presets = (
-        (gettext("Today"), today),
-        (gettext("7 days"), today - timedelta(days=6)),
-        (gettext("30 days"), today - timedelta(days=DEFAULT_DAYS - 1)),
-        (gettext("This month"), today.replace(day=1)),
+        (gettext("Today"), Period(today, today)),
+        (gettext("7 days"), Period(today - timedelta(days=6), today)),
+        (gettext("30 days"), Period(today - timedelta(days=DEFAULT_DAYS - 1), today)),
+        (gettext("This month"), named_period("month", today=today)),
+        (gettext("Last month"), named_period("month-1", today=today)),
+        (gettext("This quarter"), named_period("quarter", today=today)),
     )
     return PeriodForm(
-        action_url=url_for(endpoint),
-        user_id=user_id,
-        first_day=period.first,
-        last_day=period.last,
+        action_url=url_for(endpoint, **values),
+        user_id=wanted.user_id,
+        first_day=wanted.period.first,
+        last_day=wanted.period.last,
+        kind=wanted.kind,
+        text=wanted.text,
         presets=[
             {
                 "label": label,
-                "url": url_for(endpoint, **arguments(Period(first, today), user_id)),
-                "active": Period(first, today) == period,
+                "url": url_for(endpoint, **{**arguments(wanted, period=period), **values}),
+                "active": period == wanted.period,
             }
-            for label, first in presets
+            for label, period in presets
         ],
     )
 
 
-def arguments(period: Period, user_id: int | None = None) -> dict[str, Any]:
-    """The period, and the person if any, as an address carries them."""
-    return {"from": period.first, "to": period.last, "user_id": user_id}
+def arguments(wanted: LedgerFilter, **changes: Any) -> dict[str, Any]:
+    """The filter, with `changes` to it, as an address carries it."""
+    wanted = replace(wanted, **changes)
+    return {
+        "from": wanted.period.first,
+        "to": wanted.period.last,
+        "user_id": wanted.user_id,
+        "kind": wanted.kind,
+        "q": wanted.text or None,
+    }
 
 
 def asked_cursor() -> tuple[date, int] | None:
@@ -97,10 +153,35 @@ def days_of(period: Period) -> Iterator[date]:
     )
 
 
-def running(opening: int, changes: dict[date, int], days: Iterable[date]) -> list[dict[str, Any]]:
-    """The balance at the end of each of `days`, from `opening` and each day's change."""
-    points, balance = [], opening
-    for day in days:
-        balance += changes.get(day, 0)
-        points.append({"day": day, "cents": balance})
+def running(
+    opening: int, changes: Mapping[date, int], starts: Sequence[date], last: date
+) -> list[dict[str, Any]]:
+    """The balance at the end of each step of a chart, from `opening` and each day's change."""
+    points, balance, days = [], opening, sorted(changes)
+    ends = [*(start - timedelta(days=1) for start in starts[1:]), last]
+    for end in ends:
+        while days and days[0] <= end:
+            balance += changes[days.pop(0)]
+        points.append({"day": end, "cents": balance})
     return points
+
+
+def chart_starts(period: Period) -> list[date]:
+    """Where each step of a chart of the period begins: its days, or weeks, or months."""
+    days = (period.last - period.first).days + 1
+    if days <= CHART_DAYS:
+        starts = days_of(period)
+    elif days <= CHART_DAYS * 7:
+        starts = (day for day in days_of(period) if day.weekday() == 0)
+    else:
+        starts = (day for day in days_of(period) if day.day == 1)
+    return sorted({period.first, *starts})
+
+
+def chart_points(period: Period, amounts: Mapping[date, int]) -> list[dict[str, Any]]:
+    """A point for each step of a chart of the period, with the sum of its days."""
+    starts = chart_starts(period)
+    points = dict.fromkeys(starts, 0)
+    for day, cents in amounts.items():
+        points[starts[bisect_right(starts, day) - 1]] += cents
+    return [{"day": day, "cents": cents} for day, cents in points.items()]

@@ -1,53 +1,39 @@
-"""The accountant's report: one filter behind tiles, chart, table and file."""
+"""The accountant's report: one filter behind tiles, chart, tables and files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from flask import Response, url_for
 
 from app.accounting import queries
 from app.accounting.pages import blueprint
-from app.accounting.pages.csv_file import csv_response
 from app.accounting.pages.period import (
     arguments,
     asked_cursor,
-    asked_period,
+    asked_filter,
     business_today,
+    chart_points,
     cursor_after,
     period_form,
 )
-from app.accounting.queries import LedgerFilter, Period, TransferRow
+from app.accounting.queries import KINDS, LedgerFilter, Period, Totals, TransferRow
 from app.kernel.db import db
-from app.kernel.money import decimal_string
 from app.web import htmx
 from app.web.access import requires
-from app.web.arguments import whole_number
 
-CSV_COLUMNS = (
-    "time",
-    "posted",
-    "business_day",
-    "late",
-    "employee",
-    "kind",
-    "task",
-    "change",
-    "balance_after",
-    "event_id",
-)
+SHOWN_PEOPLE = 200
 
 
 @blueprint.get("/report")
 @requires("see_all_transfers")
 def report() -> Response:
-    """Income per day, all transfers, balances and payout runs of a period, for one or for all."""
-    wanted = LedgerFilter(period=asked_period(), user_id=whole_number("user_id"))
+    """Sums, income per day, days, people and transfers of the filter; balances and payout runs."""
+    wanted = asked_filter()
     cursor = asked_cursor()
     rows = queries.all_transfers(db.session(), wanted, before=cursor)
     names = {
-        "transfers": [_line(row, wanted.period) for row in rows[: queries.PAGE]],
+        "transfers": [line(row, wanted) for row in rows[: queries.PAGE]],
         "next_url": _next(wanted, rows),
     }
     if cursor is not None and htmx.wants_fragment():
@@ -55,71 +41,68 @@ def report() -> Response:
     return htmx.page("accounting/report.html", **names, **_summary(wanted))
 
 
-@blueprint.get("/report.csv")
-@requires("see_all_transfers")
-def report_csv() -> Response:
-    """All transfers of the filter as a file."""
-    wanted = LedgerFilter(period=asked_period(), user_id=whole_number("user_id"))
-    name = f"transfers-{wanted.period.first}-{wanted.period.last}.csv"
-    return csv_response(name, CSV_COLUMNS, _csv_rows(wanted))
-
-
 def _summary(wanted: LedgerFilter) -> dict[str, Any]:
-    sums = queries.totals(db.session(), wanted)
-    accounts = queries.balances(db.session(), business_today())
-    days = [] if wanted.user_id else queries.ledger_days(db.session(), wanted.period)
+    session = db.session()
+    by_day = queries.sums_by_day(session, wanted)
+    sums = sum(by_day.values(), Totals())
+    is_one_day = wanted.period.first == wanted.period.last
+    accounts = queries.balances(session, business_today())
     return {
-        "period": period_form("accounting.report", wanted.period, wanted.user_id),
+        "period": period_form("accounting.report", wanted),
+        "kinds": KINDS,
         "people": [{"id": row.user_id, "login": row.login} for row in accounts],
-        "totals": {
-            "fees_cents": sums.fees,
-            "rewards_cents": sums.rewards,
-            "income_cents": sums.income,
-            "paid_cents": sums.payouts,
-            "transfer_count": sums.transfers,
-        },
-        "points": [{"day": row.business_day, "cents": row.income} for row in days],
+        "totals": totals_shown(sums),
+        "positions": queries.positions(session, wanted),
+        "points": [] if is_one_day else chart_points(wanted.period, _incomes(by_day)),
+        "days": [] if is_one_day else [_day(day, by_day[day], wanted) for day in reversed(by_day)],
+        "persons": _persons(wanted) if is_one_day and wanted.user_id is None else [],
+        "back_url": _back(wanted),
         "balances": [
             {
                 "user_id": row.user_id,
                 "login": row.login,
                 "balance_cents": row.balance,
-                "url": person_url(row.user_id, wanted.period),
+                "url": url_for("accounting.statement", user_id=row.user_id),
             }
             for row in accounts
         ],
-        "balances_sum_cents": sum(row.balance for row in accounts),
-        "runs": [
-            {
-                "day": row.day,
-                "paid_cents": row.paid_total or 0,
-                "paid_count": row.paid_count or 0,
-                "mails_sent": row.mails_sent,
-                "mails_failed": row.mails_failed,
-            }
-            for row in queries.business_days(db.session())
-        ],
-        "csv_url": url_for("accounting.report_csv", **arguments(wanted.period, wanted.user_id)),
-        "xlsx_url": None,
+        "balances_sum_cents": queries.sum_of_balances(session),
+        "runs": _runs(),
+        "direct": sums.transfers <= queries.PAGE_MAX,
+        "files": {
+            kind: url_for(f"accounting.report_{kind}", **arguments(wanted))
+            for kind in ("csv", "xlsx")
+        },
+        "export_fields": {
+            name: value for name, value in arguments(wanted).items() if value is not None
+        },
+    }
+
+
+def totals_shown(sums: Totals) -> dict[str, int]:
+    """The sums of a filter as the tiles show them, in minor units."""
+    return {
+        "fees_cents": sums.fees,
+        "rewards_cents": sums.rewards,
+        "corrections_cents": sums.corrections,
+        "income_cents": sums.income,
+        "paid_cents": sums.payouts,
+        "returned_cents": sums.payouts_reversed,
+        "change_cents": sums.delta,
+        "transfer_count": sums.transfers,
     }
 
 
 def person_url(user_id: int, period: Period) -> str:
     """The report of one employee."""
-    return url_for("accounting.report", **arguments(period, user_id))
+    return url_for("accounting.report", **arguments(LedgerFilter(period=period, user_id=user_id)))
 
 
-def _next(wanted: LedgerFilter, rows: list[TransferRow]) -> str | None:
-    if len(rows) <= queries.PAGE:
-        return None
-    cursor = cursor_after(rows[queries.PAGE - 1])
-    names = arguments(wanted.period, wanted.user_id)
-    return url_for("accounting.report", cursor=cursor, **names)
-
-
-def _line(row: TransferRow, period: Period) -> dict[str, Any]:
+def line(row: TransferRow, wanted: LedgerFilter) -> dict[str, Any]:
+    """A transfer as the report's table shows it."""
     return {
         "id": row.id,
+        "url": url_for("accounting.transfer", transfer_id=row.id),
         "timestamp": row.timestamp,
         "recorded_at": row.recorded_at,
         "business_day": row.business_day,
@@ -132,21 +115,58 @@ def _line(row: TransferRow, period: Period) -> dict[str, Any]:
         "balance_after_cents": row.balance_after,
         "user_id": row.user_id,
         "user_login": row.login,
-        "user_url": person_url(row.user_id, period),
+        "user_url": person_url(row.user_id, wanted.period),
     }
 
 
-def _csv_rows(wanted: LedgerFilter) -> Iterator[tuple[object, ...]]:
-    for row in queries.export_transfers(db.session(), wanted):
-        yield (
-            row.timestamp.isoformat(),
-            row.recorded_at.isoformat(),
-            row.business_day,
-            "late" if row.late else "",
-            row.login,
-            row.kind,
-            row.task_name or "",
-            decimal_string(row.delta_balance),
-            decimal_string(row.balance_after),
-            row.event_id,
-        )
+def _incomes(by_day: dict[Any, Totals]) -> dict[Any, int]:
+    return {day: sums.income for day, sums in by_day.items()}
+
+
+def _day(day: Any, sums: Totals, wanted: LedgerFilter) -> dict[str, Any]:
+    url = url_for("accounting.report", **arguments(wanted, period=Period(day, day)))
+    return {"day": day, "url": url, **totals_shown(sums)}
+
+
+def _persons(wanted: LedgerFilter) -> list[dict[str, Any]]:
+    found = queries.sums_by_person(db.session(), wanted, limit=SHOWN_PEOPLE)
+    return [
+        {
+            "user_id": user_id,
+            "login": login,
+            "url": url_for("accounting.report", **arguments(wanted, user_id=user_id)),
+            **totals_shown(sums),
+        }
+        for user_id, login, sums in found
+    ]
+
+
+def _back(wanted: LedgerFilter) -> str | None:
+    """One step up: from a person to everybody, from a day to its month."""
+    if wanted.user_id is not None:
+        return url_for("accounting.report", **arguments(wanted, user_id=None))
+    day = wanted.period.first
+    if day == wanted.period.last:
+        month = queries.named_period(f"{day:%Y-%m}", today=day)
+        return url_for("accounting.report", **arguments(wanted, period=month))
+    return None
+
+
+def _runs() -> list[dict[str, Any]]:
+    return [
+        {
+            "day": row.day,
+            "paid_cents": row.paid_total or 0,
+            "paid_count": row.paid_count or 0,
+            "mails_sent": row.mails_sent,
+            "mails_failed": row.mails_failed,
+        }
+        for row in queries.business_days(db.session())
+    ]
+
+
+def _next(wanted: LedgerFilter, rows: list[TransferRow]) -> str | None:
+    if len(rows) <= queries.PAGE:
+        return None
+    cursor = cursor_after(rows[queries.PAGE - 1])
+    return url_for("accounting.report", cursor=cursor, **arguments(wanted))

@@ -7,27 +7,39 @@ from app.accounting.queries.days import (
     ledger_days,
     payouts_of_day,
 )
+from app.accounting.queries.exports import export_of, exports_of
+from app.accounting.queries.filters import KINDS, LedgerFilter
 from app.accounting.queries.ledger import (
     PAGE,
     PAGE_MAX,
-    LedgerFilter,
-    Totals,
     TransferRow,
     all_transfers,
-    balances,
     export_transfers,
-    totals,
 )
 from app.accounting.queries.own import (
     Balance,
     Statement,
     balance_of,
     earnings_by_day,
+    months_of,
+    person_of,
     statement_of,
 )
-from app.accounting.queries.periods import Period, parse_day, parse_period
+from app.accounting.queries.periods import Period, named_period, parse_day, parse_period
+from app.accounting.queries.sums import (
+    Totals,
+    balances,
+    clock_words,
+    positions,
+    sum_of_balances,
+    sums_by_day,
+    sums_by_person,
+    totals,
+)
+from app.accounting.queries.tracing import corrections, transfer_of
 
 __all__ = [
+    "KINDS",
     "PAGE",
     "PAGE_MAX",
     "Balance",
@@ -41,13 +53,25 @@ __all__ = [
     "balance_of",
     "balances",
     "business_days",
+    "clock_words",
     "close_preview",
+    "corrections",
     "earnings_by_day",
+    "export_of",
     "export_transfers",
+    "exports_of",
     "ledger_days",
+    "months_of",
+    "named_period",
     "parse_day",
     "parse_period",
     "payouts_of_day",
+    "person_of",
+    "positions",
     "statement_of",
+    "sum_of_balances",
+    "sums_by_day",
+    "sums_by_person",
     "totals",
+    "transfer_of",
 ]

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from app.accounting.queries.periods import Period
 from app.kernel import settings
 from app.kernel.db import sql
+from app.kernel.errors import NotFound
 
 PAGE = 50
 PAGE_MAX = 200
@@ -61,6 +62,8 @@ SELECT coalesce(sum(d.delta) FILTER (WHERE d.business_day < :first), 0)::bigint 
        coalesce(sum(d.fees) FILTER (WHERE d.business_day >= :first), 0)::bigint AS fees,
        coalesce(sum(d.rewards) FILTER (WHERE d.business_day >= :first), 0)::bigint AS rewards,
        coalesce(sum(d.payouts) FILTER (WHERE d.business_day >= :first), 0)::bigint AS payouts,
+       coalesce(sum(d.corrections + d.payouts_reversed) FILTER (WHERE d.business_day >= :first), 0)
+         ::bigint AS corrections,
        coalesce(sum(d.delta), 0)::bigint AS closing
 FROM accounts a JOIN account_days d ON d.account_id = a.id
 WHERE a.user_id = :user_id AND d.business_day <= :last
@@ -69,8 +72,19 @@ EARNINGS_BY_DAY = sql("""
 SELECT d.business_day, d.fees, d.rewards, d.payouts, d.delta
 FROM accounts a JOIN account_days d ON d.account_id = a.id
 WHERE a.user_id = :user_id AND d.business_day BETWEEN :first AND :last
-ORDER BY d.business_day LIMIT 400
+ORDER BY d.business_day LIMIT 4000
 """)
+# A person's months, with the balance that each began from coming from those before.
+MONTHS_OF = sql("""
+SELECT date_trunc('month', d.business_day)::date AS month, sum(d.fees)::bigint AS fees,
+       sum(d.rewards)::bigint AS rewards, sum(d.payouts)::bigint AS payouts,
+       sum(d.corrections + d.payouts_reversed)::bigint AS corrections,
+       sum(d.delta)::bigint AS delta, sum(d.transfers)::bigint AS transfers
+FROM accounts a JOIN account_days d ON d.account_id = a.id
+WHERE a.user_id = :user_id AND d.business_day BETWEEN :first AND :last
+GROUP BY 1 ORDER BY 1
+""")
+PERSON = sql("SELECT id, login FROM users WHERE id = :user_id AND role <> 'internalservice'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +111,7 @@ class Statement:
     fees: int
     rewards: int
     payouts: int
+    corrections: int
     closing: int
     lines: Sequence[Any]
     has_more: bool
@@ -130,6 +145,7 @@ def statement_of(
         fees=sums.fees,
         rewards=sums.rewards,
         payouts=sums.payouts,
+        corrections=sums.corrections,
         closing=sums.closing,
         lines=lines[:limit],
         has_more=len(lines) > limit,
@@ -140,3 +156,17 @@ def earnings_by_day(session: Session, user_id: int, period: Period) -> Sequence[
     """A person's fees, rewards, payouts and their sum, by business day."""
     names = {"user_id": user_id, "first": period.first, "last": period.last}
     return session.execute(EARNINGS_BY_DAY, names).all()
+
+
+def months_of(session: Session, user_id: int, period: Period) -> Sequence[Any]:
+    """A person's sums by calendar month, as far as the months lie in the period."""
+    names = {"user_id": user_id, "first": period.first, "last": period.last}
+    return session.execute(MONTHS_OF, names).all()
+
+
+def person_of(session: Session, user_id: int) -> Any:
+    """The `id` and `login` of somebody who can have an account. Raises NotFound."""
+    row = session.execute(PERSON, {"user_id": user_id}).one_or_none()
+    if row is None:
+        raise NotFound("There is no such person")
+    return row

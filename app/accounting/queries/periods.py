@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from app.kernel.errors import BadInput
 from app.kernel.messages import said
 
 MIN_YEAR, MAX_YEAR = 2000, 2200
 MAX_DAYS = 366 * 10
+ONE_DAY = timedelta(days=1)
+PERIOD_WORDS = "A period such as 2026-11, 2026-W47, 2026-Q4 or month-1"
+_RELATIVE = re.compile(r"(?P<unit>day|week|month|quarter|year)(-(?P<ago>[0-9]{1,3}))?")
+_CALENDAR = re.compile(
+    r"(?P<year>[0-9]{4})(-(W(?P<week>[0-9]{1,2})|Q(?P<quarter>[1-4])|(?P<month>[0-9]{1,2})))?"
+)
 _ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -55,3 +61,55 @@ def parse_day(text: str | None, field: str) -> date | None:
         return date.fromisoformat(text)
     except ValueError as error:
         raise BadInput(fields={field: "No such date"}) from error
+
+
+def named_period(text: str, *, today: date) -> Period:
+    """The period that `text` names: 2026, 2026-11, 2026-Q4, 2026-W47, a day, or `month-1`.
+
+    `day`, `week`, `month`, `quarter` and `year` are those that `today` is in, `week-2` the one two
+    weeks ago. Raises BadInput with the field `period` for anything else.
+    """
+    text = text.strip()
+    try:
+        if match := _RELATIVE.fullmatch(text.lower()):
+            return _relative(match["unit"], int(match["ago"] or 0), today)
+        if match := _CALENDAR.fullmatch(text.upper()):
+            return _calendar(match.groupdict())
+        day = parse_day(text, "period")
+    except (ValueError, OverflowError) as error:
+        raise BadInput(fields={"period": "There is no such period"}) from error
+    if day is None:
+        raise BadInput(fields={"period": PERIOD_WORDS})
+    return Period(day, day)
+
+
+def _calendar(parts: dict[str, str | None]) -> Period:
+    year = int(parts["year"] or 0)
+    if parts["week"]:
+        monday = date.fromisocalendar(year, int(parts["week"]), 1)
+        return Period(monday, monday + timedelta(days=6))
+    if parts["quarter"]:
+        first = date(year, int(parts["quarter"]) * 3 - 2, 1)
+        return Period(first, _months_later(first, 3) - ONE_DAY)
+    if parts["month"]:
+        first = date(year, int(parts["month"]), 1)
+        return Period(first, _months_later(first, 1) - ONE_DAY)
+    return Period(date(year, 1, 1), date(year, 12, 31))
+
+
+def _relative(unit: str, ago: int, today: date) -> Period:
+    if unit == "day":
+        return Period(today - timedelta(days=ago), today - timedelta(days=ago))
+    if unit == "week":
+        monday = today - timedelta(days=today.weekday() + 7 * ago)
+        return Period(monday, monday + timedelta(days=6))
+    months = {"month": 1, "quarter": 3, "year": 12}[unit]
+    first = today.replace(day=1, month=(today.month - 1) // months * months + 1)
+    first = _months_later(first, -months * ago)
+    return Period(first, _months_later(first, months) - ONE_DAY)
+
+
+def _months_later(first: date, months: int) -> date:
+    """The first day of the month that lies `months` after that of `first`."""
+    year, month = divmod(first.year * 12 + first.month - 1 + months, 12)
+    return date(year, month + 1, 1)

@@ -1,0 +1,160 @@
+"""Sums of the ledger, for the report's tiles, charts and tables: by day, by person, in all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.accounting.queries.filters import LedgerFilter
+from app.kernel import settings
+from app.kernel.db import sql
+
+# Every employee's balance, the largest debt first; keyset by (balance, id).
+BALANCES = sql("""
+SELECT a.id, a.user_id, u.login, u.is_active, a.balance,
+       coalesce(d.rewards, 0) AS rewards_today, coalesce(d.fees, 0) AS fees_today
+FROM accounts a JOIN users u ON u.id = a.user_id
+LEFT JOIN account_days d ON d.account_id = a.id AND d.business_day = :today
+WHERE a.kind = 'employee'
+ORDER BY a.balance, a.id LIMIT :limit
+""")
+_COLUMNS_OF_SUMS = """
+coalesce(sum({t}fees), 0)::bigint, coalesce(sum({t}rewards), 0)::bigint,
+coalesce(sum({t}payouts), 0)::bigint, coalesce(sum({t}corrections), 0)::bigint,
+coalesce(sum({t}transfers), 0)::bigint, coalesce(sum({t}payouts_reversed), 0)::bigint
+"""
+SUMS_OF_DAYS = sql(f"""
+SELECT t.business_day, {_COLUMNS_OF_SUMS.format(t="t.")} FROM ledger_days t
+WHERE t.business_day BETWEEN :first AND :last GROUP BY 1 ORDER BY 1
+""")
+SUMS_OF_ACCOUNT_DAYS = sql(f"""
+SELECT t.business_day, {_COLUMNS_OF_SUMS.format(t="t.")}
+FROM account_days t JOIN accounts a ON a.id = t.account_id
+WHERE a.user_id = :user_id AND t.business_day BETWEEN :first AND :last GROUP BY 1 ORDER BY 1
+""")
+# What a transfer adds to each sum; a reversal belongs to the kind that it reverses.
+_MOVED = """
+coalesce(sum(t.amount) FILTER (WHERE t.kind = 'assign_fee'), 0)::bigint,
+coalesce(sum(t.amount) FILTER (WHERE t.kind = 'completion_reward'), 0)::bigint,
+coalesce(sum(t.amount) FILTER (WHERE t.kind = 'payout'), 0)::bigint,
+coalesce(sum(t.delta_balance) FILTER (WHERE r.kind <> 'payout'), 0)::bigint,
+count(*),
+coalesce(sum(t.delta_balance) FILTER (WHERE r.kind = 'payout'), 0)::bigint
+"""
+SUMS_OF_TRANSFERS = f"""
+SELECT t.business_day, {_MOVED}
+FROM account_transfers t LEFT JOIN account_transfers r ON r.id = t.reverses_id
+WHERE {{where}} GROUP BY 1 ORDER BY 1
+"""
+SUMS_OF_PEOPLE = f"""
+SELECT a.user_id, u.login, {_MOVED}
+FROM account_transfers t LEFT JOIN account_transfers r ON r.id = t.reverses_id
+JOIN accounts a ON a.id = t.owner_account_id JOIN users u ON u.id = a.user_id
+WHERE {{where}} GROUP BY 1, 2 ORDER BY sum(t.delta_balance) FILTER (WHERE t.kind <> 'payout')
+  DESC NULLS LAST, 1 LIMIT :limit
+"""
+SUM_OF_BALANCES = sql(
+    "SELECT coalesce(sum(balance), 0)::bigint FROM accounts WHERE kind = 'employee'"
+)
+NOW = sql("SELECT to_char(business_now() AT TIME ZONE :timezone, 'YYYY-MM-DD HH24:MI:SS')")
+# The balances at the end of a day are those of now less what later days moved.
+POSITIONS = sql("""
+SELECT coalesce(sum(b.balance) FILTER (WHERE b.balance > 0), 0)::bigint AS liabilities,
+       coalesce(sum(b.balance) FILTER (WHERE b.balance < 0), 0)::bigint AS debts,
+       count(*) FILTER (WHERE b.balance > 0) AS creditors,
+       count(*) FILTER (WHERE b.balance < 0) AS debtors
+FROM (
+  SELECT a.balance - coalesce(later.delta, 0) AS balance FROM accounts a
+  LEFT JOIN (SELECT account_id, sum(delta) AS delta FROM account_days
+             WHERE business_day > :last GROUP BY account_id) AS later ON later.account_id = a.id
+  WHERE a.kind = 'employee' AND (CAST(:user_id AS bigint) IS NULL OR a.user_id = :user_id)
+) AS b
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums of a filter in minor units.
+
+    `corrections` are reversals of fees and rewards, signed for the employees; the company's income
+    is fees less rewards less corrections. `payouts_reversed` came back and are no income.
+    """
+
+    fees: int = 0
+    rewards: int = 0
+    payouts: int = 0
+    corrections: int = 0
+    transfers: int = 0
+    payouts_reversed: int = 0
+
+    @property
+    def income(self) -> int:
+        return self.fees - self.rewards - self.corrections
+
+    @property
+    def delta(self) -> int:
+        """What they moved on the employees' accounts."""
+        return self.rewards - self.fees - self.payouts + self.corrections + self.payouts_reversed
+
+    def __add__(self, other: Totals) -> Totals:
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Totals(*(mine + theirs for mine, theirs in pairs))
+
+
+def totals(session: Session, wanted: LedgerFilter) -> Totals:
+    """The sums of the filter: those of its days together."""
+    return sum(sums_by_day(session, wanted).values(), Totals())
+
+
+def sums_by_day(session: Session, wanted: LedgerFilter) -> dict[date, Totals]:
+    """The sums of each business day on which the filter has transfers, in order of the days.
+
+    From the roll-ups where they can tell, else from the transfers themselves.
+    """
+    where, names = wanted.where()
+    if not wanted.is_whole:
+        rows = session.execute(sql(SUMS_OF_TRANSFERS.format(where=where)), names)
+    elif wanted.user_id is None:
+        rows = session.execute(SUMS_OF_DAYS, names)
+    else:
+        rows = session.execute(SUMS_OF_ACCOUNT_DAYS, names)
+    return {row[0]: Totals(*row[1:]) for row in rows}
+
+
+def sums_by_person(
+    session: Session, wanted: LedgerFilter, *, limit: int = 500
+) -> list[tuple[int, str, Totals]]:
+    """Whose transfers the filter holds: user id, login and sums, who earned most first."""
+    where, names = wanted.where()
+    statement = sql(SUMS_OF_PEOPLE.format(where=where))
+    rows = session.execute(statement, {**names, "limit": limit})
+    return [(row[0], row[1], Totals(*row[2:])) for row in rows]
+
+
+def positions(session: Session, wanted: LedgerFilter) -> Any:
+    """What was owed at the end of the period: `liabilities` to employees, `debts` of theirs.
+
+    Of everyone, or of the filter's person; kind and words do not change what somebody is owed.
+    """
+    names = {"last": wanted.period.last, "user_id": wanted.user_id}
+    return session.execute(POSITIONS, names).one()
+
+
+def balances(session: Session, today: date, *, limit: int = 500) -> Sequence[Any]:
+    """Every employee's balance, the largest debt first, with today's rewards and fees."""
+    return session.execute(BALANCES, {"today": today, "limit": limit}).all()
+
+
+def sum_of_balances(session: Session) -> int:
+    """All employees' balances now together."""
+    return int(session.execute(SUM_OF_BALANCES).scalar_one())
+
+
+def clock_words(session: Session) -> str:
+    """The business time now, as files print it: ISO 8601 in the business time zone."""
+    zone = settings.current().business_timezone
+    return f"{session.execute(NOW, {'timezone': zone}).scalar_one()} {zone}"
