@@ -65,9 +65,7 @@ class Running:
 
 
 @contextlib.contextmanager
-def started(
-    data_dir: Path, *, module: str = "embedded.run", **env: str
-) -> Iterator[Running]:
+def started(data_dir: Path, *, module: str = "embedded.run", **env: str) -> Iterator[Running]:
     """Start aTES in `data_dir`, without a demo company, and stop it afterwards.
 
     `module` stands for bin/run.

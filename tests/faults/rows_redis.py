@@ -1,0 +1,99 @@
+"""Rows 10, 11 and 12: Redis wiped, dead and stalled. All of it may cost latency only."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from random import Random
+
+from redis.exceptions import RedisError
+
+from tests.faults.journal import Journal, State
+from tests.faults.storm import Stage, recover, storm
+from tests.faults.system import System
+from tests.faults.verdict import Outcome
+
+SCHEDULED = "rq:scheduler:scheduled_jobs"
+# The schedule is registered again within this time; it is looked for a little longer.
+REGISTERED_S = 15.0
+STALL_S = 1.5
+# A stalled Redis is given 100 ms a second by each process; the rest is for a busy machine.
+ANSWER_S = 2.5
+
+
+def wiped(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
+    """FLUSHALL: the queue, the bell and the schedule are gone."""
+    system = stage.system
+    changes = ["schedule_is_registered_once"] if sabotaged else []
+    system.become(*changes, programs=["scheduler.py"])
+
+    def wipe(system: System, _dice: Random) -> int:
+        system.redis().flushall()
+        return 0
+
+    outcome = storm(stage, dice, wipe)
+    try:
+        took_s = system.wait_for(
+            lambda: _is_scheduled(system), "the schedule is back", REGISTERED_S
+        )
+    except AssertionError as late:
+        outcome.wrong.append(str(late))
+    else:
+        outcome.recover_s.append(took_s)
+    return outcome
+
+
+def dead(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
+    """Redis killed and kept down: pages and writes go on, the relay catches up."""
+    stage.system.become(*(["bell_must_ring"] if sabotaged else []), programs=["gunicorn"])
+    answered: list[float] = []
+
+    def keep_down(system: System, dice: Random) -> int:
+        system.hold("valkey")
+        time.sleep(min(60.0, stage.seconds / 4) * (0.5 + dice.random()))
+        answered.append(time.monotonic())
+        system.release("valkey")
+        system.wait_for(system.has_redis, "Redis is back")
+        return 1
+
+    def look(journal: Journal, outcome: Outcome) -> None:
+        open_ = journal.count(State.UNKNOWN)
+        outcome.check(open_ == 0, f"{open_} requests were not answered while Redis was away")
+        slowest_s = journal.slowest_s()
+        outcome.check(slowest_s < ANSWER_S, f"an answer took {slowest_s:.1f} s")
+
+    return storm(stage, dice, keep_down, look=look)
+
+
+def stalled(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
+    """Redis stopped, with its connections open: only time-outs help."""
+    stage.system.become(*(["redis_is_waited_for"] if sabotaged else []), programs=["gunicorn"])
+
+    def stall(system: System, dice: Random) -> int:
+        pids = system.valkeys()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(STALL_S + (ANSWER_S if sabotaged else dice.random()))
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+        recover(system)
+        return 0
+
+    def look(journal: Journal, outcome: Outcome) -> None:
+        slowest_s = journal.slowest_s()
+        outcome.check(slowest_s < ANSWER_S, f"an answer took {slowest_s:.1f} s")
+
+    return storm(stage, dice, stall, look=look)
+
+
+def _is_scheduled(system: System) -> bool:
+    from app.schedules import SCHEDULE
+
+    try:
+        found = {job.decode() for job in system.redis().zrange(SCHEDULED, 0, -1)}
+    except RedisError:
+        return False
+    return found >= {f"ates-{job.name}" for job in SCHEDULE}

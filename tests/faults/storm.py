@@ -1,0 +1,113 @@
+"""Traffic, and a fault in it again and again; then all must be healed, posted and right."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+import psycopg
+import requests
+
+from tests.faults.clients import CLIENTS, Crowd
+from tests.faults.journal import Journal
+from tests.faults.system import HEAL_S, System
+from tests.faults.verdict import Baseline, Outcome, judge
+
+POSTED = """
+SELECT NOT EXISTS (SELECT FROM outbox o LEFT JOIN outbox_cursors c ON c.consumer = 'accounting'
+                   WHERE (o.xid, o.id) > (coalesce(c.xid, '0'), coalesce(c.id, 0)))
+"""
+NEWEST = "SELECT xid::text, id FROM outbox ORDER BY xid DESC, id DESC LIMIT 1"
+PASSED = """
+SELECT (xid, id) >= (CAST(%s AS xid8), CAST(%s AS bigint)) FROM outbox_cursors
+WHERE consumer = 'accounting'
+"""
+
+
+@dataclass(slots=True)
+class Stage:
+    """Where faults are played: the system, how long, and what a play may ask for."""
+
+    system: System
+    seconds: float = 4.0
+    # The least number of rounds of a storm, however long they take.
+    rounds: int = 2
+
+
+# Does harm, lets it last, heals it; returns how many processes it killed.
+Strike = Callable[[System, Random], int]
+
+
+def storm(
+    stage: Stage,
+    dice: Random,
+    strike: Strike,
+    *,
+    clients: int = CLIENTS,
+    pause_s: float = 0.6,
+    look: Callable[[Journal, Outcome], None] = lambda _journal, _outcome: None,
+) -> Outcome:
+    """Strike into traffic until the stage's time is over, and judge what is left.
+
+    `look` may say more of the journal.
+    """
+    system = stage.system
+    with system.connect() as connection:
+        before = Baseline.of(connection)
+    crowd = Crowd(system, dice, clients=clients)
+    kills, recover_s, rounds, end_at = 0, [], 0, time.monotonic() + stage.seconds
+    with crowd.at_work() as journal:
+        while rounds < stage.rounds or time.monotonic() < end_at:
+            time.sleep(pause_s * (0.3 + dice.random()))
+            kills += strike(system, dice)
+            recover_s.append(recover(system))
+            rounds += 1
+    drained_s = system.wait_for(lambda: is_posted(system), "everything is posted")
+    with system.connect() as connection:
+        outcome = judge(journal, connection, before, crowd.prefix)
+    outcome.kills, outcome.recover_s = kills, recover_s
+    outcome.check(drained_s < HEAL_S, f"the backlog took {drained_s:.1f} s")
+    outcome.check(outcome.acknowledged > 0, "nothing was acknowledged at all")
+    look(journal, outcome)
+    return outcome
+
+
+def recover(system: System) -> float:
+    """Seconds until a write is answered and everything written before it is posted."""
+    began = time.monotonic()
+    system.wait_for(lambda: writes(system), "a write is answered")
+    mark: list[tuple[str, int]] = []
+    system.wait_for(lambda: _passed(system, mark), "what was written is posted")
+    return time.monotonic() - began
+
+
+def writes(system: System) -> bool:
+    """Whether a write is answered with success."""
+    headers = {"Authorization": f"Bearer {system.token('mary')}"}
+    url = f"{system.address}/api/v1/tasks"
+    try:
+        answer = requests.post(url, json={"name": "Probe"}, headers=headers, timeout=5)
+    except requests.RequestException:
+        return False
+    return answer.ok
+
+
+def is_posted(system: System) -> bool:
+    """Whether no event waits."""
+    return bool(system.one(POSTED))
+
+
+def _passed(system: System, mark: list[tuple[str, int]]) -> bool:
+    try:
+        with system.connect() as connection:
+            if not mark:
+                newest = connection.execute(NEWEST).fetchone()
+                if newest is None:
+                    return True
+                mark.append((newest[0], newest[1]))
+            row = connection.execute(PASSED, mark[0]).fetchone()
+    except psycopg.OperationalError:
+        return False
+    return bool(row and row[0])

@@ -1,0 +1,87 @@
+"""The faults, by number: what each is, how it is played, and what its control breaks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Protocol
+
+from tests.faults import (
+    rows_log,
+    rows_mail,
+    rows_pressure,
+    rows_processes,
+    rows_redis,
+    rows_time,
+)
+from tests.faults.storm import Stage
+from tests.faults.verdict import Outcome
+
+
+class Play(Protocol):
+    """Plays a fault once; sabotaged, the rule that it is about is broken first."""
+
+    def __call__(self, stage: Stage, dice: Random, /, *, sabotaged: bool) -> Outcome: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A row of the table. `impossible` says why this machine cannot play it, or None."""
+
+    number: int
+    name: str
+    play: Play
+    sabotage: str
+    impossible: Callable[[], str | None] = lambda: None
+
+    def run(self, stage: Stage, seed: int, *, sabotaged: bool = False) -> Outcome:
+        """Play it by `seed`; whatever is raised is what is wrong."""
+        dice = Random(f"{seed} {self.number}")
+        try:
+            return self.play(stage, dice, sabotaged=sabotaged)
+        except Exception as error:  # noqa: BLE001 - told in the table; the other rows go on
+            return Outcome(wrong=[f"{type(error).__name__}: {error}"])
+
+
+def needs_root() -> str | None:
+    """Why what only root may do cannot be done."""
+    return None if os.geteuid() == 0 else "needs root"
+
+
+def needs_loop_mounts() -> str | None:
+    """Why no file can be mounted as a disk."""
+    if not Path("/dev/loop-control").exists():
+        return "needs loop mounts"
+    return needs_root()
+
+
+FAULTS: tuple[Fault, ...] = (
+    Fault(0, "all killed at random", rows_processes.everything_killed, "commits answered early"),
+    Fault(1, "worker killed mid-batch", rows_processes.worker_killed, "cursor moves first"),
+    Fault(
+        2,
+        "killed after the commit",
+        rows_processes.killed_after_commit,
+        "cursor moves later, ledger does not look, keys stored later",
+    ),
+    Fault(3, "PostgreSQL backend killed", rows_processes.backend_killed, "commits answered early"),
+    Fault(10, "Redis wiped", rows_redis.wiped, "schedule registered once"),
+    Fault(11, "Redis dead", rows_redis.dead, "the bell must ring"),
+    Fault(12, "Redis stalled", rows_redis.stalled, "no time-outs"),
+    Fault(14, "mail server refuses, hangs", rows_mail.refuses, "no backoff, no end"),
+    Fault(15, "mail server drops", rows_mail.drops, "a new Message-ID each time"),
+    Fault(16, "three schedulers", rows_time.three_schedulers, "ticks are not claimed"),
+    Fault(17, "clock jump", rows_time.clock_jumps, "time of the process"),
+    Fault(18, "midnight and DST", rows_time.days_of_23_and_25_hours, "a day is 24 hours"),
+    Fault(20, "pool exhausted", rows_pressure.pool_exhausted, "the pool is waited for"),
+    Fault(21, "deadlock, serialization", rows_pressure.deadlocked, "one attempt"),
+    Fault(22, "double submit", rows_pressure.submitted_twice, "keys stored later"),
+    Fault(23, "history delivered twice", rows_log.delivered_twice, "ledger does not look"),
+    Fault(24, "out of order", rows_log.out_of_order, "no completion before its assignment"),
+    Fault(25, "poison event", rows_log.poisoned, "whole batch parked"),
+    Fault(26, "paused lock holder", rows_pressure.holder_paused, "transactions may idle"),
+)
+BY_NUMBER = {fault.number: fault for fault in FAULTS}
