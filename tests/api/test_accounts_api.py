@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from tests.accounting.board import NOON, charge, earn, event, make_tasks, post_batch
-from tests.api.test_tasks_api import pages
+from tests.api.answers import money, pages
 from tests.company import Company
 
 DAY, NEXT = NOON.date().isoformat(), (NOON + timedelta(days=1)).date().isoformat()
@@ -25,10 +25,6 @@ TRANSFER_FIELDS = {
     "task_id",
     "event_id",
 }
-
-
-def money(cents: int) -> str:
-    return f"{Decimal(cents) / 100:.2f}"
 
 
 def test_a_balance_says_what_today_brought(

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from tests.accounting.board import NOON, charge, earn
-from tests.api.test_accounts_api import money
-from tests.api.test_tasks_api import pages
+from tests.api.answers import money, pages
 from tests.company import Company
 
 TODAY = NOON.date().isoformat()

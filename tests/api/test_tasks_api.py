@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
+from tests.api.answers import pages
 from tests.company import Company
 
 MONEY = re.compile(r"-?\d+\.\d\d")
@@ -24,19 +24,6 @@ TASK_FIELDS = {
     "assign_fee",
     "completion_reward",
 }
-
-
-def pages(caller: Any, url: str, between: Callable[[], object] = lambda: None) -> list[Any]:
-    """The items of all pages, with `between` called after each."""
-    items, cursor = [], ""
-    for _ in range(100):
-        page = caller.get(f"{url}{cursor}").json
-        items += page["items"]
-        if page["next_cursor"] is None:
-            return items
-        between()
-        cursor = f"&cursor={page['next_cursor']}"
-    raise AssertionError("the pages do not end")
 
 
 def test_a_task_is_created(company: Company, make_user: Callable, api: Callable) -> None:
