@@ -20,6 +20,7 @@ from app.accounting import commands as accounting
 from app.accounting.cli import ledger
 from app.auth.actors import actor_named, first_of_role, service_actor
 from app.demo import company, history
+from app.doctor.cli import doctor
 from app.guardian import cli as guardian
 from app.kernel.actor import Actor
 from app.kernel.db import db
@@ -43,6 +44,7 @@ def init_app(app: Flask) -> None:
     for command in (import_tasks, payouts, ledger, mail, outbox, demo):
         app.cli.add_command(command)
     guardian.init_app(app)
+    app.cli.add_command(doctor)
 
 
 def _refusing(function: Callable[..., None]) -> Callable[..., None]:

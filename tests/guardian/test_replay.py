@@ -28,7 +28,8 @@ TAMPERING: dict[str, tuple[str, ...]] = {
          owner_account_id, amount, balance_after, account_version, timestamp, business_day,
          task_id)
        SELECT uuidv7(), kind, debit_account_id, credit_account_id, owner_account_id, amount, 0,
-         account_version + 1000, timestamp, business_day, task_id FROM account_transfers LIMIT 1""": (
+         account_version + 1000, timestamp, business_day, task_id
+       FROM account_transfers LIMIT 1""": (
         "transfers",
     ),
     "UPDATE account_transfers SET business_day = business_day + 1 WHERE id = 1": ("transfers",),
