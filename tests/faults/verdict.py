@@ -71,7 +71,7 @@ class Baseline:
 def judge(
     journal: Journal, connection: psycopg.Connection[Any], before: Baseline, prefix: str
 ) -> Outcome:
-    """Whether acknowledged ⊆ database ⊆ attempted, each effect once, no rule of the oracle broken."""
+    """Whether acknowledged ⊆ database ⊆ attempted, effects once, and no rule is broken."""
     outcome = Outcome(
         attempts=len(journal.attempts),
         acknowledged=journal.count(State.OK),

@@ -1,0 +1,110 @@
+"""bin/faults: every row played for its share of the time, by seed, and the table of what came."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from tests.faults.storm import Stage
+from tests.faults.system import system
+from tests.faults.table import BY_NUMBER, FAULTS, Fault
+from tests.faults.verdict import Outcome
+
+COLUMNS = "{:>3} {:<28} {:>5} {:>8} {:>8} {:>7} {:>5} {:>7} {:>13}  {}"
+HEAD = ("#", "fault", "runs", "attempts", "acknowl.", "unknown", "lost", "doubled", "recovered s")
+SHOWN = 5
+
+
+def main() -> int:
+    """Play what is asked for. Exit code 1 unless all rows that ran are right."""
+    wanted = _arguments()
+    seeds = [wanted.seed] if wanted.seed is not None else range(1, wanted.seeds + 1)
+    faults = [BY_NUMBER[number] for number in wanted.only] if wanted.only else list(FAULTS)
+    seconds = 60 * wanted.minutes / len(faults) / len(seeds)
+    with tempfile.TemporaryDirectory(prefix="ates-faults-") as folder, _quiet(folder) as terminal:
+        print(f"{len(faults)} rows, seeds {list(seeds)}, {seconds:.0f} s each", file=terminal)
+        print(COLUMNS.format(*HEAD, "kills, control"), file=terminal)
+        with system(Path(folder) / "data") as running:
+            stage = Stage(running, seconds, wanted.rounds)
+            right = [
+                _row(fault, stage, list(seeds), terminal, controls=wanted.controls)
+                for fault in faults
+            ]
+    return 0 if all(right) else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bin/faults", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1, help="play each row by this many seeds")
+    parser.add_argument("--seed", type=int, help="play by this one seed, again")
+    parser.add_argument("--minutes", type=float, default=10, help="for all rows and seeds together")
+    parser.add_argument("--rounds", type=int, default=2, help="at least so many strikes in a row")
+    parser.add_argument("--no-controls", dest="controls", action="store_false")
+    parser.add_argument("--only", type=_numbers, help="the rows, such as 1,3 or 14-18")
+    return parser.parse_args()
+
+
+def _numbers(words: str) -> list[int]:
+    chosen = []
+    for word in words.split(","):
+        first, _, last = word.partition("-")
+        chosen += [n for n in range(int(first), int(last or first) + 1) if n in BY_NUMBER]
+    return chosen
+
+
+def _row(fault: Fault, stage: Stage, seeds: list[int], terminal: TextIO, *, controls: bool) -> bool:
+    """Play a row and print its line; whether it is right."""
+    if reason := fault.impossible():
+        print(f"{fault.number:>3} {fault.name:<28} not run: {reason}", file=terminal)
+        return True
+    total, wrong = Outcome(), []
+    for seed in seeds:
+        outcome = fault.run(stage, seed)
+        wrong += [f"seed {seed}: {what}" for what in outcome.wrong]
+        total.add(outcome)
+    control = _control(fault, stage, seeds[0]) if controls else "not run"
+    print(_line(fault, len(seeds), total, control), file=terminal)
+    for what in wrong[:SHOWN]:
+        print(f"      {what[:300]}", file=terminal)
+    return not (wrong or total.lost or total.doubled or control == "DID NOT FAIL")
+
+
+def _control(fault: Fault, stage: Stage, seed: int) -> str:
+    short = Stage(stage.system, min(stage.seconds, 3.0), 1)
+    outcome = fault.run(short, seed, sabotaged=True)
+    failed = outcome.lost or outcome.doubled or outcome.wrong
+    return f"failed ({fault.sabotage})" if failed else "DID NOT FAIL"
+
+
+def _line(fault: Fault, runs: int, total: Outcome, control: str) -> str:
+    times = sorted(total.recover_s)
+    took = f"{times[len(times) // 2]:.2f}/{times[-1]:.2f}" if times else "-"
+    counts = (total.attempts, total.acknowledged, total.unknown, total.lost, total.doubled)
+    kills = f"{total.kills}, " if total.kills else ""
+    return COLUMNS.format(fault.number, fault.name, runs, *counts, took, f"{kills}{control}")
+
+
+@contextlib.contextmanager
+def _quiet(folder: str) -> Iterator[TextIO]:
+    """The terminal, while all that programs and libraries say goes to a log."""
+    sys.stdout.flush()
+    began = time.strftime("%H:%M:%S")
+    with (
+        os.fdopen(os.dup(1), "w", buffering=1) as terminal,
+        (Path(folder) / "said.log").open("w") as log,
+    ):
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        yield terminal
+        print(f"{began} to {time.strftime('%H:%M:%S')}", file=terminal)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
