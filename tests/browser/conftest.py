@@ -1,0 +1,152 @@
+"""A whole running system with a demo company, and real browsers in front of it.
+
+system  the running system, one for all tests here; system.address, system.env
+visit   visit(login, language="en", scheme="light", width=1280, scripts=True): a Visitor, signed in
+        unless login is None. At the end no page may have broken the content security policy,
+        written an error to the console, failed in a script, or asked another origin.
+rows    rows(statement, …): what the system's database says
+busy    busy(2): the login of somebody with that many open tasks, another one at each call
+
+Chromium is found on PATH. Without it these tests fail where CI=true, and are skipped elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from playwright.sync_api import Browser, StorageState, sync_playwright
+
+from app import create_app
+from app.demo.history import seed
+from app.kernel.db import db
+from app.kernel.settings import Settings
+from embedded.postgres import Cluster
+from embedded.valkey import Server
+from tests.browser.visitors import Visitor
+from tests.databases import Databases
+from tests.flows.running import Running, started
+
+DAYS = 8  # a week of history fills every page, and is told sooner than a month
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+WIDE, TALL = 1280, 900
+CALM = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+BUSY = """
+SELECT u.login FROM users u JOIN tasks t ON t.assigned_to = u.id AND NOT t.is_finished
+WHERE u.role IN ('developer', 'other') GROUP BY u.login HAVING count(*) >= %s
+ORDER BY count(*) DESC, u.login
+"""
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    found = next((path for path in map(shutil.which, NAMES) if path), None)
+    if found is None and os.environ.get("CI") == "true":
+        pytest.fail("No Chromium on PATH: .ci/run installs it")
+    if found is None:
+        pytest.skip("NO CHROMIUM ON PATH: the pages are not tested in a browser")
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CALM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def system(
+    chromium: str,
+    cluster: Cluster,
+    valkey: Server,
+    databases: Databases,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Running]:
+    env = {
+        "DATABASE_URL": cluster.owner_url(databases.take()),
+        "REDIS_URL": valkey.url,
+        "ATES_DEMO": "1",
+    }
+    app = create_app(Settings.from_env({**env, "SECRET_KEY": "0123456789abcdef" * 3}))
+    with app.app_context():
+        seed(lambda _done, _all: None, days=DAYS)
+        db.session.remove()
+        db.engine.dispose()
+    with started(tmp_path_factory.mktemp("browser") / "data", **env) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def states() -> dict[str, StorageState]:
+    """The cookies of those who have signed in."""
+    return {}
+
+
+@pytest.fixture
+def visit(
+    system: Running, browser: Browser, states: dict[str, StorageState]
+) -> Iterator[Callable[..., Visitor]]:
+    visitors: list[Visitor] = []
+
+    def enter(**options: Any) -> Visitor:
+        visitors.append(Visitor(browser.new_context(**options), system.address))
+        return visitors[-1]
+
+    def visit(
+        login: str | None = None,
+        *,
+        language: str = "en",
+        scheme: str = "light",
+        width: int = WIDE,
+        scripts: bool = True,
+    ) -> Visitor:
+        if login is not None and login not in states:
+            first = enter()
+            first.sign_in(login)
+            states[login] = first.context.storage_state()
+        return enter(
+            storage_state=states[login] if login else None,
+            locale={"en": "en-US", "ru": "ru-RU"}[language],
+            color_scheme=scheme,
+            viewport={"width": width, "height": TALL},
+            java_script_enabled=scripts,
+            reduced_motion="reduce",
+        )
+
+    yield visit
+    for visitor in visitors:
+        visitor.close()
+
+
+@pytest.fixture(scope="session")
+def rows(system: Running) -> Callable[..., list[Any]]:
+    def rows(statement: str, *values: Any) -> list[Any]:
+        with psycopg.connect(system.env["DATABASE_URL"]) as connection:
+            return connection.execute(statement, values).fetchall()
+
+    return rows
+
+
+@pytest.fixture(scope="session")
+def busy(rows: Callable[..., list[Any]]) -> Callable[[int], str]:
+    taken: set[str] = set()
+
+    def busy(at_least: int) -> str:
+        free = [login for (login,) in rows(BUSY, at_least) if login not in taken]
+        taken.add(free[0])
+        return free[0]
+
+    return busy

@@ -1,0 +1,166 @@
+"""What each role comes for, done through the pages."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+REPORT = re.compile("^Accountant.s report$")
+MONEY = re.compile(r"[+\N{MINUS SIGN}]?\$[\d,]+\.\d\d")
+
+
+def tile(page: Page, label: str) -> str:
+    """The figure of a tile."""
+    found = page.locator(".tile", has=page.locator("dt", has_text=re.compile(f"^{label}$")))
+    return found.locator("dd").first.inner_text()
+
+
+def test_an_employee_completes_a_task_and_is_paid_for_it(visit, busy):
+    login = busy(2)
+    page = visit(login).open("/tasks/mine")
+    page.evaluate("window.isTheSamePage = true")
+    balance, opened = tile(page, "Balance"), int(tile(page, "Open"))
+    row = page.locator("#tasks tr").first
+    name = row.locator(".name").inner_text()
+    reward = row.locator("[data-label=Reward]").inner_text()
+
+    row.get_by_role("button", name="Complete").click()
+
+    expect(row).to_have_class(re.compile("done"))
+    expect(row.get_by_role("button")).to_have_count(0)
+    expect(page.locator("#status")).to_contain_text("Finished: ")
+    assert page.evaluate("document.activeElement.matches('[data-complete]')")
+    expect(page.locator("#earnings")).not_to_contain_text(balance)
+    assert int(tile(page, "Open")) == opened - 1
+    assert page.evaluate("window.isTheSamePage")
+
+    page.get_by_role("link", name="My account").click()
+    first = page.locator("table.statement tr[id^=line-]").first
+    expect(first).to_contain_text(f"+{reward}")
+    assert first.locator(".name").inner_text() in name
+    first.locator(".name").click()
+    expect(page.locator("h1")).to_have_text(name)
+    page.locator("td.num a", has_text="+").click()
+    expect(page.locator("tr:target")).to_contain_text(f"+{reward}")
+
+
+def test_a_task_is_created_in_place(visit):
+    page = visit("manager").open("/tasks/mine")
+    page.get_by_role("textbox", name="New task").fill("[WEB-9001] Oil the hinges")
+    page.get_by_label("Description").fill("All of them.")
+    page.get_by_role("button", name="Create task").click()
+
+    note = page.locator("#new .notice")
+    expect(note).to_contain_text("was drawn for Oil the hinges")
+    expect(page.get_by_role("textbox", name="New task")).to_have_value("")
+    note.get_by_role("link").click()
+    expect(page.locator("h1")).to_have_text("WEB-9001 Oil the hinges")
+    expect(page.locator("main")).to_contain_text("All of them.")
+    expect(page.locator("tbody tr")).to_have_count(1)
+
+
+def test_a_manager_searches_the_board_and_reassigns_it(visit, rows):
+    page = visit("manager").open("/")
+    expect(page).to_have_url(re.compile(r"/tasks$"))
+    page.get_by_label("State").select_option("open")
+    expect(page).to_have_url(re.compile(r"\?state=open$"))
+    page.get_by_label("Search").fill("gate")
+    expect(page).to_have_url(re.compile("q=gate"))
+    expect(page.locator("#list tbody tr", has_not_text="gate")).to_have_count(0)
+    page.reload()
+    expect(page.get_by_label("Search")).to_have_value("gate")
+    expect(page.locator("#list tbody tr", has_not_text="gate")).to_have_count(0)
+
+    ((count,),) = rows("SELECT count(*) FROM tasks WHERE NOT is_finished")
+    page.get_by_role("link", name="Reassign all").click()
+    expect(page.locator(".tiles")).to_contain_text("Fees")
+    page.get_by_role("button", name=f"Reassign {count} tasks").click()
+    expect(page.get_by_role("status").first).to_have_text(f"{count} tasks were reassigned")
+
+
+def test_the_board_goes_on_page_by_page(visit):
+    page = visit("manager").open("/tasks")
+    expect(page.locator("#list tbody:not(.pager) tr")).to_have_count(50)
+    page.get_by_role("link", name="Load more").click()
+    expect(page.locator("#list tbody:not(.pager) tr")).to_have_count(100)
+    lines = page.locator("#list tbody:not(.pager) tr").evaluate_all("rows => rows.map(r => r.id)")
+    assert len(set(lines)) == 100
+
+
+def test_an_accountant_reports_and_ends_the_day(visit):
+    page = visit("accountant").open("/")
+    expect(page.locator("h1")).to_have_text(REPORT)
+    page.get_by_role("link", name="7 days").click()
+    expect(page.locator("[aria-current=true]")).to_have_text("7 days")
+    assert MONEY.fullmatch(tile(page, "Company.s income"))
+    somebody = page.locator("tr[id^=balance-] a").first
+    login = somebody.inner_text()
+    somebody.click()
+    expect(page.locator("main")).to_contain_text(login)
+    page.get_by_role("link", name="Report").first.click()
+
+    page.get_by_role("link", name="Close the day").click()
+    to_pay = tile(page, "To be paid")
+    page.get_by_role("button", name="End the day").click()
+    expect(page).to_have_url(re.compile(r"/payouts/\d{4}-\d\d-\d\d$"))
+    expect(page.get_by_role("status").first).to_have_text("The day is closed.")
+    assert tile(page, "Paid") == to_pay
+    people = page.locator("[id^=payout-]").count()
+    assert tile(page, "Recipients").split()[0] == str(people)
+
+
+def test_an_administrator_reads_analytics(visit):
+    page = visit("admin").open("/analytics")
+    assert MONEY.fullmatch(tile(page, "Income today"))
+    assert int(tile(page, "Balances below zero")) == page.locator("[id^=negative-] th").count()
+    for period in ("day", "week", "month"):
+        expect(page.locator(f"#dear-{period}")).to_be_visible()
+    page.get_by_text("The same as a table").click()
+    expect(page.locator(".chart-figure tbody tr")).to_have_count(30)
+
+
+def test_an_administrator_looks_after_people(visit):
+    page = visit("admin").open("/people")
+    page.get_by_text("New person").click()
+    page.get_by_label("Login", exact=True).fill("newcomer")
+    page.get_by_label("E-mail", exact=True).fill("newcomer@ates.example")
+    page.get_by_label("Password").fill("seven-blue-umbrellas-today")
+    page.get_by_role("combobox", name="Role").select_option("developer")
+    page.get_by_role("button", name="Create").click()
+    expect(page.locator("h1")).to_have_text("newcomer")
+
+    page.get_by_role("combobox", name="Role").select_option("manager")
+    page.get_by_role("button", name="Change the role").click()
+    expect(page.get_by_role("status").first).to_have_text("The role is changed.")
+    expect(page.get_by_role("combobox", name="Role")).to_have_value("manager")
+
+    page.get_by_role("button", name="Deactivate newcomer").click()
+    expect(page.locator(".badge", has_text="deactivated")).to_be_visible()
+    page.get_by_role("link", name="All people").click()
+    page.get_by_label("Search").fill("newcomer")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+
+
+def test_one_click_signs_in_to_the_demo_company(visit):
+    page = visit().open("/sign-in")
+    page.get_by_role("button", name=re.compile("^accountant")).click()
+    expect(page.locator("h1")).to_have_text(REPORT)
+    page.locator("summary", has_text="accountant").click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.locator("h1")).to_have_text("Sign in")
+
+
+def test_language_and_theme_are_kept(visit):
+    page = visit().open("/sign-in")
+    page.get_by_role("button", name="Русский").click()
+    expect(page.locator("h1")).to_have_text("Войти")
+    page.get_by_role("button", name="Тёмное").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.wait_for_load_state("networkidle")
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    expect(page.locator("html")).to_have_attribute("lang", "ru")

@@ -1,0 +1,83 @@
+"""People at browsers, who notice what no page may do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import BrowserContext, Page, Request
+
+PASSWORD = "a-parrot-is-paid-daily"
+# A browser tells of every 4xx; those that a test asks for are not news, a 5xx is.
+REFUSAL = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
+TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+RULES = {"runOnly": TAGS}
+COLOURS = {"runOnly": ["color-contrast"]}
+BUT_COLOURS = {"runOnly": TAGS, "rules": {"color-contrast": {"enabled": False}}}
+# Two frames: what a change of theme or a swap left to be drawn is drawn.
+DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+@dataclass
+class Visitor:
+    """One person at one browser; `problems` collects what must not happen on any page."""
+
+    context: BrowserContext
+    address: str
+    problems: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(15_000)
+        self.page.on("console", lambda message: self._note(message.type, message.text))
+        self.page.on("pageerror", lambda error: self.problems.append(f"page error: {error}"))
+        self.page.on("request", self._check_origin)
+
+    def open(self, path: str) -> Page:
+        """Open a page of the system under test."""
+        self.page.goto(self.address + path)
+        return self.page
+
+    def sign_in(self, login: str, password: str = PASSWORD) -> Page:
+        """Sign in through the form."""
+        page = self.open("/sign-in")
+        page.fill("#field-login", login)
+        page.fill("#field-password", password)
+        page.locator("form.card", has=page.locator("#field-login")).get_by_role("button").click()
+        page.wait_for_url(lambda url: not url.endswith("/sign-in"))
+        return page
+
+    def is_wider_than_the_window(self) -> bool:
+        """Whether the page scrolls sideways."""
+        return bool(self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
+
+    def barriers(self, rules: Mapping[str, Any] = RULES) -> list[str]:
+        """What axe finds, by default WCAG 2.2 AA and good practice, as `rule: element`."""
+        self.page.evaluate(DRAWN)
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(AXE_SCRIPT)
+        options = {**rules, "resultTypes": ["violations"]}
+        violations: list[dict[str, Any]] = self.page.evaluate(
+            "async options => (await axe.run(document, options)).violations", options
+        )
+        return [
+            f"{violation['id']}: {node['html'][:120]} ({node['failureSummary'][:160]})"
+            for violation in violations
+            for node in violation["nodes"]
+        ]
+
+    def close(self) -> None:
+        """Leave; raises AssertionError when something happened that must not."""
+        self.context.close()
+        assert self.problems == []
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind in {"error", "warning"} and not REFUSAL.match(text):
+            self.problems.append(f"{kind}: {text}")
+
+    def _check_origin(self, request: Request) -> None:
+        if not request.url.startswith((f"{self.address}/", "data:")):
+            self.problems.append(f"request to {request.url}")
