@@ -12,9 +12,9 @@ from marshmallow import Schema, fields
 
 from app.accounting import commands, queries
 from app.accounting.queries import LedgerFilter, Period
-from app.accounting.queries.periods import MAX_DAYS, MIN_YEAR
 from app.kernel import clock, settings
 from app.kernel.db import db
+from app.kernel.periods import MAX_DAYS, MIN_YEAR
 from app.web.access import current_actor, requires
 from app.web.fields import Day, Money, Number, of_query
 from app.web.idempotency import run_repeatable

@@ -1,20 +1,29 @@
-"""The administrator's analytics."""
+"""The administrator's analytics, in parts: one that fails leaves the others standing."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast, get_args
 
-from flask import Blueprint, render_template
-from flask_babel import LazyString, lazy_gettext
+import structlog
+from flask import Blueprint, Response, render_template, request, url_for
+from flask_babel import LazyString, gettext, lazy_gettext
+from sqlalchemy.exc import DBAPIError
 
 from app.analytics import queries
 from app.analytics.queries import PeriodName
+from app.kernel import clock, settings
 from app.kernel.db import db
+from app.kernel.errors import BadInput, NotFound
+from app.kernel.periods import Period, chart_points, named_period, parse_period
+from app.web import htmx
 from app.web.access import requires
 
+log = structlog.get_logger(__name__)
+
 blueprint = Blueprint("analytics", __name__)
-CHART_DAYS = 30
+SHOWN_DAYS = 30
 SHOWN_NEGATIVE = 50
 PERIODS: tuple[tuple[PeriodName, LazyString], ...] = (
     ("day", lazy_gettext("Today")),
@@ -25,44 +34,93 @@ PERIODS: tuple[tuple[PeriodName, LazyString], ...] = (
 
 @blueprint.get("/analytics")
 @requires("see_analytics")
-def index() -> str:
-    """Today's income, who is below zero, and the most expensive task by day, week and month."""
-    session = db.session()
-    today = queries.today_income(session)
-    first = today.business_day - timedelta(days=CHART_DAYS - 1)
-    days = queries.income_by_day(session, first, today.business_day)
-    return render_template(
+def index() -> Response:
+    """Income, debts, the most expensive tasks, and how tasks flow, over any period."""
+    period = _asked_period()
+    return htmx.page(
         "analytics/index.html",
-        today={
-            "income_cents": today.income,
-            "fees_cents": today.fees,
-            "rewards_cents": today.rewards,
-        },
-        negative=_negative(),
-        most_expensive=[_most_expensive(name, str(label)) for name, label in PERIODS],
-        points=[{"day": row.business_day, "cents": row.income} for row in days],
+        period=_form(period),
+        parts={name: _part(name, period) for name in PARTS},
     )
 
 
-def _negative() -> dict[str, Any]:
-    sums = queries.balance_sums(db.session())
-    rows = queries.negative_balances(db.session(), limit=SHOWN_NEGATIVE)
+@blueprint.get("/analytics/<part>")
+@requires("see_analytics")
+def part(part: str) -> Response:
+    """One part of the page, by itself."""
+    if part not in PARTS:
+        raise NotFound("There is no such part of analytics")
+    return Response(_part(part, _asked_period()))
+
+
+def _part(name: str, period: Period) -> str:
+    """The part as HTML; a query that fails is logged and says so in its own place."""
+    try:
+        return render_template(f"analytics/_{name}.html", **PARTS[name](period))
+    except DBAPIError:
+        log.exception("analytics_part_failed", part=name)
+        db.session().rollback()
+        url = url_for("analytics.part", part=name, **_ends(period))
+        return render_template("analytics/_failed.html", name=name, url=url)
+
+
+def _income(period: Period) -> dict[str, Any]:
+    session = db.session()
+    days = queries.income_by_day(session, period.first, period.last)
+    amounts = {row.business_day: row.income for row in days}
     return {
-        "count": sums.negative,
-        "account_count": sums.accounts,
-        "sum_cents": sums.negative_sum,
-        "people": [
-            {"user_id": row.user_id, "login": row.login, "balance_cents": row.balance}
-            for row in rows[:SHOWN_NEGATIVE]
-        ],
+        "today": queries.today_income(session),
+        "compared": queries.income_compared(session),
+        "points": chart_points(period, amounts),
+        "period_income": sum(amounts.values()),
     }
 
 
-def _most_expensive(name: PeriodName, label: str) -> dict[str, Any]:
-    first, last = queries.period_around(db.session(), name)
+def _negative(period: Period) -> dict[str, Any]:
+    session = db.session()
+    sums = queries.balance_sums(session)
+    rows = queries.negative_balances(session, limit=SHOWN_NEGATIVE)
+    trend = queries.negative_trend(session, period.first, period.last)
+    return {
+        "negative": {
+            "count": sums.negative,
+            "account_count": sums.accounts,
+            "sum_cents": sums.negative_sum,
+            "people": [
+                {"user_id": row.user_id, "login": row.login, "balance_cents": row.balance}
+                for row in rows[:SHOWN_NEGATIVE]
+            ],
+        },
+        "trend": trend,
+        "points": [{"day": row.day, "cents": row.cents} for row in trend],
+    }
+
+
+def _dear(period: Period) -> dict[str, Any]:
+    step = cast(PeriodName, request.args.get("step", "day"))
+    if step not in get_args(PeriodName):
+        raise BadInput(fields={"step": "day, week or month"})
+    first, last = period.first, period.last
+    spans = [(str(label), *queries.period_around(db.session(), name)) for name, label in PERIODS]
+    spans.append((gettext("The period"), first, last))
+    return {
+        "most_expensive": [_most_expensive(*span) for span in spans],
+        "step": step,
+        "steps": [
+            {
+                "name": name,
+                "url": url_for("analytics.index", **_ends(period), step=name) + "#part-dear",
+            }
+            for name in get_args(PeriodName)
+        ],
+        "rows": queries.expensive_over_time(db.session(), first, last, step=step),
+    }
+
+
+def _most_expensive(label: str, first: Any, last: Any) -> dict[str, Any]:
     tasks = queries.most_expensive_tasks(db.session(), first, last)
     return {
-        "period": name,
+        "period": f"{first}-{last}",
         "label": label,
         "cents": tasks[0].complete_price if tasks else None,
         "tasks": [
@@ -73,5 +131,69 @@ def _most_expensive(name: PeriodName, label: str) -> dict[str, Any]:
                 "finished_by_login": task.assignee_login,
             }
             for task in tasks
+        ],
+    }
+
+
+def _flow(period: Period) -> dict[str, Any]:
+    session = db.session()
+    return {
+        "times": queries.finishing_times(session, period.first, period.last),
+        "days": queries.tasks_by_day(session, period.first, period.last),
+    }
+
+
+def _shuffled(period: Period) -> dict[str, Any]:
+    most, least = queries.reshuffled(db.session(), period.first, period.last)
+    return {"most": most, "least": least}
+
+
+PARTS: dict[str, Callable[[Period], dict[str, Any]]] = {
+    "income": _income,
+    "negative": _negative,
+    "dear": _dear,
+    "flow": _flow,
+    "shuffled": _shuffled,
+}
+
+
+def _asked_period() -> Period:
+    """A named period, or one between two days, a year at most; the last 30 days by default."""
+    today = clock.today(db.session(), settings.current().business_timezone)
+    if name := request.args.get("period", "").strip():
+        period = named_period(name, today=today)
+    else:
+        default = Period(today - timedelta(days=SHOWN_DAYS - 1), today)
+        period = parse_period(request.args.get("from"), request.args.get("to"), default=default)
+    if (period.last - period.first).days > 366:  # noqa: PLR2004 - a leap year and a day
+        raise BadInput(fields={"to": "At most a year at a time"})
+    return period
+
+
+def _ends(period: Period) -> dict[str, Any]:
+    return {"from": period.first, "to": period.last}
+
+
+def _form(period: Period) -> dict[str, Any]:
+    names = (
+        (gettext("7 days"), "day-6"),
+        (gettext("This month"), "month"),
+        (gettext("Last month"), "month-1"),
+        (gettext("This quarter"), "quarter"),
+    )
+    today = clock.today(db.session(), settings.current().business_timezone)
+    found = [(label, named_period(name, today=today)) for label, name in names]
+    found[0] = (found[0][0], Period(found[0][1].first, today))
+    return {
+        "action_url": url_for("analytics.index"),
+        "first_day": period.first,
+        "last_day": period.last,
+        "presets": [
+            {
+                "label": label,
+                "url": url_for("analytics.index", **_ends(span)),
+                "active": span == period,
+            }
+            for label, span in found
         ],
     }

@@ -116,6 +116,7 @@ TABLE = {
     "accounting_api.pay_to_workers": PAYERS,
     # analytics
     "analytics.index": ADMINISTRATOR,
+    "analytics.part": ADMINISTRATOR,
     "analytics_api.today_income": ADMINISTRATOR,
     "analytics_api.negative_balances": ADMINISTRATOR,
     "analytics_api.show_the_most_expensive_task": ADMINISTRATOR,

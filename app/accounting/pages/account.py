@@ -16,7 +16,6 @@ from app.accounting.pages.period import (
     arguments,
     asked_cursor,
     asked_period,
-    chart_starts,
     cursor_after,
     period_form,
     running,
@@ -26,6 +25,7 @@ from app.accounting.spreadsheet import Cell, Money
 from app.kernel import settings
 from app.kernel.db import db
 from app.kernel.money import decimal_string
+from app.kernel.periods import chart_starts
 from app.web import htmx
 from app.web.access import current_actor, requires
 

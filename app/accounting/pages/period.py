@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
@@ -24,7 +23,6 @@ from app.kernel.errors import BadInput
 from app.web.arguments import is_whole_number, whole_number
 
 DEFAULT_DAYS = 30
-CHART_DAYS = 93
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +143,6 @@ def cursor_after(row: Any) -> str:
     return f"{row.business_day}_{row.id}"
 
 
-def days_of(period: Period) -> Iterator[date]:
-    """Every day of the period, in order."""
-    return (
-        period.first + timedelta(days=number)
-        for number in range((period.last - period.first).days + 1)
-    )
-
-
 def running(
     opening: int, changes: Mapping[date, int], starts: Sequence[date], last: date
 ) -> list[dict[str, Any]]:
@@ -164,24 +154,3 @@ def running(
             balance += changes[days.pop(0)]
         points.append({"day": end, "cents": balance})
     return points
-
-
-def chart_starts(period: Period) -> list[date]:
-    """Where each step of a chart of the period begins: its days, or weeks, or months."""
-    days = (period.last - period.first).days + 1
-    if days <= CHART_DAYS:
-        starts = days_of(period)
-    elif days <= CHART_DAYS * 7:
-        starts = (day for day in days_of(period) if day.weekday() == 0)
-    else:
-        starts = (day for day in days_of(period) if day.day == 1)
-    return sorted({period.first, *starts})
-
-
-def chart_points(period: Period, amounts: Mapping[date, int]) -> list[dict[str, Any]]:
-    """A point for each step of a chart of the period, with the sum of its days."""
-    starts = chart_starts(period)
-    points = dict.fromkeys(starts, 0)
-    for day, cents in amounts.items():
-        points[starts[bisect_right(starts, day) - 1]] += cents
-    return [{"day": day, "cents": cents} for day, cents in points.items()]

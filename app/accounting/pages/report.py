@@ -13,12 +13,12 @@ from app.accounting.pages.period import (
     asked_cursor,
     asked_filter,
     business_today,
-    chart_points,
     cursor_after,
     period_form,
 )
 from app.accounting.queries import KINDS, LedgerFilter, Period, Totals, TransferRow
 from app.kernel.db import db
+from app.kernel.periods import chart_points
 from app.web import htmx
 from app.web.access import requires
 

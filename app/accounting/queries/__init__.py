@@ -25,7 +25,6 @@ from app.accounting.queries.own import (
     person_of,
     statement_of,
 )
-from app.accounting.queries.periods import Period, named_period, parse_day, parse_period
 from app.accounting.queries.sums import (
     Totals,
     balances,
@@ -37,6 +36,7 @@ from app.accounting.queries.sums import (
     totals,
 )
 from app.accounting.queries.tracing import corrections, transfer_of
+from app.kernel.periods import Period, named_period, parse_day, parse_period
 
 __all__ = [
     "KINDS",

@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.accounting.queries.periods import Period
 from app.kernel import settings
 from app.kernel.db import sql
+from app.kernel.periods import Period
 
 # The company's days of a period, each with its sums, also those on which nothing happened.
 LEDGER_DAYS = sql("""

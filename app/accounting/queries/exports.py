@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.accounting.queries.filters import LedgerFilter
-from app.accounting.queries.periods import Period
 from app.kernel.db import sql
 from app.kernel.errors import NotFound
+from app.kernel.periods import Period
 
 # An export is its asker's: to everybody else there is none.
 EXPORT = sql("""

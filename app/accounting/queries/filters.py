@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from app.accounting.queries.periods import Period
 from app.kernel.errors import BadInput
 from app.kernel.messages import said
+from app.kernel.periods import Period
 
 KINDS = ("assign_fee", "completion_reward", "payout", "reversal")
 TEXT_MAX_LENGTH = 100

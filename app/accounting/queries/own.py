@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.accounting.queries.periods import Period
 from app.kernel import settings
 from app.kernel.db import sql
 from app.kernel.errors import NotFound
+from app.kernel.periods import Period
 
 PAGE = 50
 PAGE_MAX = 200

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.accounting.queries.periods import Period
 from app.kernel import settings
 from app.kernel.db import sql
+from app.kernel.periods import Period
 
 SHOWN = 50
 

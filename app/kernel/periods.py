@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 from app.kernel.errors import BadInput
 from app.kernel.messages import said
@@ -12,6 +15,7 @@ from app.kernel.messages import said
 MIN_YEAR, MAX_YEAR = 2000, 2200
 MAX_DAYS = 366 * 10
 ONE_DAY = timedelta(days=1)
+CHART_DAYS = 93
 PERIOD_WORDS = "A period such as 2026-11, 2026-W47, 2026-Q4 or month-1"
 _RELATIVE = re.compile(r"(?P<unit>day|week|month|quarter|year)(-(?P<ago>[0-9]{1,3}))?")
 _CALENDAR = re.compile(
@@ -113,3 +117,32 @@ def _months_later(first: date, months: int) -> date:
     """The first day of the month that lies `months` after that of `first`."""
     year, month = divmod(first.year * 12 + first.month - 1 + months, 12)
     return date(year, month + 1, 1)
+
+
+def days_of(period: Period) -> Iterator[date]:
+    """Every day of the period, in order."""
+    return (
+        period.first + timedelta(days=number)
+        for number in range((period.last - period.first).days + 1)
+    )
+
+
+def chart_starts(period: Period) -> list[date]:
+    """Where each step of a chart of the period begins: its days, or weeks, or months."""
+    days = (period.last - period.first).days + 1
+    if days <= CHART_DAYS:
+        starts = days_of(period)
+    elif days <= CHART_DAYS * 7:
+        starts = (day for day in days_of(period) if day.weekday() == 0)
+    else:
+        starts = (day for day in days_of(period) if day.day == 1)
+    return sorted({period.first, *starts})
+
+
+def chart_points(period: Period, amounts: Mapping[date, int]) -> list[dict[str, Any]]:
+    """A point for each step of a chart of the period, with the sum of its days."""
+    starts = chart_starts(period)
+    points = dict.fromkeys(starts, 0)
+    for day, cents in amounts.items():
+        points[starts[bisect_right(starts, day) - 1]] += cents
+    return [{"day": day, "cents": cents} for day, cents in points.items()]

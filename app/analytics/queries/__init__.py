@@ -1,0 +1,41 @@
+"""Reads of Analytics: money, tasks, and how both went over time."""
+
+from app.analytics.queries.money import (
+    Income,
+    PeriodName,
+    balance_sums,
+    income_by_day,
+    most_expensive_tasks,
+    negative_balances,
+    negative_count,
+    period_around,
+    tasks_by_day,
+    today_income,
+)
+from app.analytics.queries.tasks import (
+    DearStep,
+    expensive_over_time,
+    finishing_times,
+    reshuffled,
+)
+from app.analytics.queries.trends import Comparison, income_compared, negative_trend
+
+__all__ = [
+    "Comparison",
+    "DearStep",
+    "Income",
+    "PeriodName",
+    "balance_sums",
+    "expensive_over_time",
+    "finishing_times",
+    "income_by_day",
+    "income_compared",
+    "most_expensive_tasks",
+    "negative_balances",
+    "negative_count",
+    "negative_trend",
+    "period_around",
+    "reshuffled",
+    "tasks_by_day",
+    "today_income",
+]

@@ -1,0 +1,87 @@
+"""Tasks: the most expensive over time, how long they take, how often they change hands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
+
+from sqlalchemy.orm import Session
+
+from app.kernel import settings
+from app.kernel.db import sql
+
+Step = Literal["day", "week", "month"]
+STEPS_SHOWN = 60
+
+_FINISHED = """t.is_finished
+  AND t.finished_at >= CAST(:first AS date)::timestamp AT TIME ZONE :timezone
+  AND t.finished_at < (CAST(:last AS date) + 1)::timestamp AT TIME ZONE :timezone"""
+_CREATED = """t.created_at >= CAST(:first AS date)::timestamp AT TIME ZONE :timezone
+  AND t.created_at < (CAST(:last AS date) + 1)::timestamp AT TIME ZONE :timezone"""
+# Of each day, week or month: the highest reward, one task that earned it, and how many did.
+DEAR_STEPS = sql(f"""
+SELECT DISTINCT ON (x.step) x.step::date, x.complete_price, x.id, x.name, x.assigned_to, x.login,
+       count(*) OVER (PARTITION BY x.step, x.complete_price) AS ties
+FROM (
+  SELECT date_trunc(:step, t.finished_at AT TIME ZONE :timezone) AS step, p.complete_price, t.id,
+         t.name, t.assigned_to, u.login,
+         rank() OVER (PARTITION BY date_trunc(:step, t.finished_at AT TIME ZONE :timezone)
+                      ORDER BY p.complete_price DESC) AS place
+  FROM tasks t JOIN task_prices p ON p.task_id = t.id JOIN users u ON u.id = t.assigned_to
+  WHERE {_FINISHED}
+) AS x WHERE x.place = 1 ORDER BY x.step DESC, x.id LIMIT :limit
+""")
+# How many tasks were created and finished, and how long the finished ones took, in hours.
+FINISHING_TIMES = sql(f"""
+SELECT (SELECT count(*) FROM tasks t WHERE {_CREATED}) AS created, count(*) AS finished,
+       (SELECT count(*) FROM tasks t WHERE NOT t.is_finished) AS open_now,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY hours) AS median_hours,
+       percentile_cont(0.9) WITHIN GROUP (ORDER BY hours) AS slow_hours
+FROM (SELECT extract(epoch FROM t.finished_at - t.created_at)::float / 3600 AS hours
+      FROM tasks t WHERE {_FINISHED}) AS done
+""")
+_SHUFFLED = f"""
+SELECT t.id, t.ticket_key, t.name, t.assignments, t.is_finished, t.assigned_to, u.login,
+       t.assignments * p.assign_price AS fees
+FROM tasks t JOIN users u ON u.id = t.assigned_to LEFT JOIN task_prices p ON p.task_id = t.id
+WHERE {_CREATED} ORDER BY t.assignments"""
+MOST_SHUFFLED = sql(f"{_SHUFFLED} DESC, t.id DESC LIMIT :limit")
+LEAST_SHUFFLED = sql(f"{_SHUFFLED}, t.id LIMIT :limit")
+
+
+@dataclass(frozen=True, slots=True)
+class DearStep:
+    """The highest reward of a day, week or month that begins on `first`, and a task that had it."""
+
+    first: date
+    cents: int
+    task_id: int
+    name: str
+    person_id: int
+    login: str
+    ties: int
+
+
+def expensive_over_time(session: Session, first: date, last: date, *, step: Step) -> list[DearStep]:
+    """The highest reward of each day, ISO week or month with a finished task, newest first."""
+    names = {**_names(first, last), "step": step, "limit": STEPS_SHOWN}
+    return [DearStep(*row) for row in session.execute(DEAR_STEPS, names)]
+
+
+def finishing_times(session: Session, first: date, last: date) -> Any:
+    """Tasks `created`, `finished`, `open_now`; `median_hours` and `slow_hours` (nine of ten)."""
+    return session.execute(FINISHING_TIMES, _names(first, last)).one()
+
+
+def reshuffled(
+    session: Session, first: date, last: date, *, limit: int = 10
+) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Of the tasks created in the period those assigned most often, and those least often."""
+    names = {**_names(first, last), "limit": limit}
+    return session.execute(MOST_SHUFFLED, names).all(), session.execute(LEAST_SHUFFLED, names).all()
+
+
+def _names(first: date, last: date) -> dict[str, Any]:
+    return {"first": first, "last": last, "timezone": settings.current().business_timezone}

@@ -1,0 +1,93 @@
+"""How the company's income and its employees' debts went over time. Amounts are minor units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.kernel import settings
+from app.kernel.db import sql
+
+COMPARED_DAYS = 7
+
+# The income of each of the last days up to the same time of day as now, by the business's clock.
+INCOME_BY_THIS_TIME = sql("""
+WITH now AS (SELECT business_now() AT TIME ZONE :timezone AS local),
+days AS (
+  SELECT day::date AS day, day + (now.local - date_trunc('day', now.local)) AS until
+  FROM now, generate_series(now.local::date - CAST(:days AS int), now.local::date, interval '1 day')
+    AS days (day)
+)
+SELECT d.day, coalesce(sum(CASE t.kind WHEN 'assign_fee' THEN t.amount
+                                       WHEN 'completion_reward' THEN -t.amount
+                                       WHEN 'payout' THEN 0
+                                       ELSE CASE r.kind WHEN 'payout' THEN 0
+                                                        ELSE -t.delta_balance END END), 0)::bigint
+  AS income
+FROM days d
+LEFT JOIN account_transfers t ON t.business_day = d.day
+  AND t.timestamp <= d.until AT TIME ZONE :timezone
+LEFT JOIN account_transfers r ON r.id = t.reverses_id
+GROUP BY d.day ORDER BY d.day
+""")
+FIRST_DAY = sql("SELECT min(business_day) FROM ledger_days")
+# How many balances were below zero at the end of each day, and their sum: the balances of now,
+# less what the days after it moved.
+NEGATIVE_TREND = sql("""
+WITH moved AS (
+  SELECT a.id, day::date AS day, a.balance, coalesce(d.delta, 0) AS delta
+  FROM accounts a
+  CROSS JOIN generate_series(CAST(:first AS timestamp), CAST(:last AS timestamp), interval '1 day')
+    AS days (day)
+  LEFT JOIN account_days d ON d.account_id = a.id AND d.business_day = day::date
+  WHERE a.kind = 'employee'
+), later AS (
+  SELECT account_id, sum(delta) AS delta FROM account_days
+  WHERE business_day > :last GROUP BY account_id
+), ends AS (
+  SELECT m.day, m.balance - coalesce(l.delta, 0) - coalesce(sum(m.delta) OVER (
+    PARTITION BY m.id ORDER BY m.day DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)
+    AS balance
+  FROM moved m LEFT JOIN later l ON l.account_id = m.id
+)
+SELECT day, count(*) FILTER (WHERE balance < 0) AS people,
+       coalesce(sum(balance) FILTER (WHERE balance < 0), 0)::bigint AS cents
+FROM ends GROUP BY day ORDER BY day
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Today's income until now, yesterday's until the same time, and the average of the days."""
+
+    today: int
+    yesterday: int | None
+    average: int | None
+    days: int
+
+
+def income_compared(session: Session) -> Comparison:
+    """Today's income against the same time yesterday and the average of up to seven days.
+
+    None where the company had no transfers yet.
+    """
+    names = {"timezone": settings.current().business_timezone, "days": COMPARED_DAYS}
+    rows = session.execute(INCOME_BY_THIS_TIME, names).all()
+    first: date | None = session.execute(FIRST_DAY).scalar()
+    *past, today = rows
+    known = [row.income for row in past if first is not None and row.day >= first]
+    return Comparison(
+        today=today.income,
+        yesterday=known[-1] if known else None,
+        average=round(sum(known) / len(known)) if known else None,
+        days=len(known),
+    )
+
+
+def negative_trend(session: Session, first: date, last: date) -> Sequence[Any]:
+    """At the end of each day: how many `people` were below zero, and by how many `cents`."""
+    return session.execute(NEGATIVE_TREND, {"first": first, "last": last}).all()
