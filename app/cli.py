@@ -22,6 +22,7 @@ from app.auth.actors import actor_named, first_of_role, service_actor
 from app.demo import company, history
 from app.doctor.cli import doctor
 from app.guardian import cli as guardian
+from app.guardian.commands import discard_letter, retry_letter
 from app.kernel.actor import Actor
 from app.kernel.db import db
 from app.kernel.errors import AtesError
@@ -147,10 +148,7 @@ def list_dead_letters(everything: bool) -> None:  # noqa: FBT001 - click passes 
 @_refusing
 def retry_dead_letter(letter: int, consumer: str) -> None:
     """Deliver the parked event LETTER again. Ends with 1 when it fails again."""
-    chosen = next((one for one in CONSUMERS if one.name == consumer), None)
-    if chosen is None:
-        raise click.UsageError(f"there is no consumer {consumer!r}")
-    if not dead_letters.retry(chosen, letter):
+    if not retry_letter(None, consumer=consumer, letter_id=letter):
         raise click.ClickException("it failed again; its cause was updated")
     click.echo("delivered")
 
@@ -161,7 +159,7 @@ def retry_dead_letter(letter: int, consumer: str) -> None:
 @_refusing
 def discard_dead_letter(letter: int, reason: str) -> None:
     """Give the parked event LETTER up, with a reason."""
-    dead_letters.discard(letter, reason=reason)
+    discard_letter(None, letter_id=letter, reason=reason)
     click.echo("discarded")
 
 

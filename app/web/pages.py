@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.kernel.db import db, in_transaction, sql
 from app.kernel.settings import Settings
+from app.web import stopped
 from app.web.access import public
 from app.web.context import navigation
 from app.web.health import readiness
@@ -70,9 +71,17 @@ def healthz() -> Response:
 @blueprint.get("/readyz")
 @public
 def readyz() -> Response:
-    """Whether the database can be reached and is migrated: 200, else 503 with the reasons."""
+    """Whether the database can be reached and is migrated: 200, else 503 with the reasons.
+
+    During an emergency stop it is ready, for reading; the incident is named.
+    """
     reasons = readiness(db.session)
-    status = {"status": "unavailable" if reasons else "ok", "reasons": reasons}
+    stop = None if reasons else stopped.shown()
+    status = {
+        "status": "unavailable" if reasons else "ok",
+        "reasons": reasons,
+        "stopped": stop.incident if stop else None,
+    }
     return make_response(status, 503 if reasons else 200)
 
 

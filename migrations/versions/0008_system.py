@@ -81,7 +81,7 @@ FENCED = {
 GUARDIAN = """
 CREATE TABLE guardian_findings (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  check_name text NOT NULL CHECK (length(check_name) BETWEEN 1 AND 60),
+  check_name text NOT NULL CHECK (length(check_name) BETWEEN 1 AND 100),
   is_money boolean NOT NULL,
   evidence jsonb NOT NULL,
   rows_found integer NOT NULL CHECK (rows_found > 0),

@@ -60,6 +60,9 @@ SABOTAGE: dict[str, str] = {
         WHERE kind = 'completion_reward'""",
     "a closed day's totals are its transfers'": """
         UPDATE business_days SET paid_total = paid_total + 1 WHERE status = 'closed'""",
+    "the sealed ledger is as it was sealed": """
+        UPDATE account_transfers SET recorded_at = recorded_at - interval '1 second'
+        WHERE id = (SELECT min(id) FROM account_transfers)""",
     "the log and its cursors are of this database": """
         UPDATE outbox_cursors SET xid = '9000000000000'""",
     "no event is parked": """
@@ -73,5 +76,6 @@ SABOTAGE: dict[str, str] = {
 }
 # What the incremental round cannot see, each with why.
 ONLY_AT_NIGHT = {
+    "the sealed ledger is as it was sealed": "it reads the seals of the newest blocks alone",
     "a closed day left no balance of its end above zero": "it reads balances, which were kept",
 }

@@ -65,6 +65,7 @@ def test_every_check_has_a_control() -> None:
     assert SABOTAGE.keys() | WITHOUT_CONTROL == BY_NAME.keys()
     assert len(BY_NAME) == len(CHECKS), "names are unique"
     for check in CHECKS:
+        assert 0 < len(check.name) <= 100
         assert check.means
         assert check.to_do
 

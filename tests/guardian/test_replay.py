@@ -29,9 +29,7 @@ TAMPERING: dict[str, tuple[str, ...]] = {
          task_id)
        SELECT uuidv7(), kind, debit_account_id, credit_account_id, owner_account_id, amount, 0,
          account_version + 1000, timestamp, business_day, task_id
-       FROM account_transfers LIMIT 1""": (
-        "transfers",
-    ),
+       FROM account_transfers LIMIT 1""": ("transfers",),
     "UPDATE account_transfers SET business_day = business_day + 1 WHERE id = 1": ("transfers",),
     "UPDATE account_transfers SET balance_after = balance_after + 1 WHERE id = 1": (
         "running balances",

@@ -1,6 +1,11 @@
 """Writes of the guardian: its rounds and what they found, the emergency stop and its end."""
 
-from app.guardian.commands.letters import discard_letters, retry_letters
+from app.guardian.commands.letters import (
+    discard_letter,
+    discard_letters,
+    retry_letter,
+    retry_letters,
+)
 from app.guardian.commands.rounds import (
     Finding,
     check_everything,
@@ -15,8 +20,10 @@ __all__ = [
     "check_increment",
     "check_next_whole",
     "checked_reason",
+    "discard_letter",
     "discard_letters",
     "resume",
+    "retry_letter",
     "retry_letters",
     "stop",
 ]

@@ -48,6 +48,27 @@ def discard_letters(
 
 
 @command
+def retry_letter(_session: Session, actor: Actor | None, *, consumer: str, letter_id: int) -> bool:
+    """Deliver one parked letter again; whether it was taken. Raises NotFound.
+
+    `actor` is None for the command line.
+    """
+    chosen = consumer_named(consumer)
+    if chosen is None:
+        raise NotFound("No such dead letter is parked")
+    taken = dead_letters.retry(chosen, letter_id, actor=actor)
+    _record(actor, "retry_dead_letters", consumer, {"ids": [letter_id], "taken": int(taken)})
+    return taken
+
+
+@command
+def discard_letter(_session: Session, actor: Actor | None, *, letter_id: int, reason: str) -> None:
+    """Give one parked letter up. Raises BadInput without a reason, NotFound."""
+    dead_letters.discard(letter_id, reason=reason, actor=actor)
+    _record(actor, "discard_dead_letters", "", {"ids": [letter_id], "reason": reason})
+
+
+@command
 def _parked(session: Session, consumer: str, fingerprint: str) -> list[int]:
     ids = queries.parked_of(session, consumer, fingerprint)
     if not ids:
@@ -57,7 +78,7 @@ def _parked(session: Session, consumer: str, fingerprint: str) -> list[int]:
 
 @command
 def _record(
-    session: Session, actor: Actor, action: str, consumer: str, details: dict[str, Any]
+    session: Session, actor: Actor | None, action: str, consumer: str, details: dict[str, Any]
 ) -> None:
     said = {"consumer": consumer, **details}
-    audit.record(session, action, actor_id=actor.user_id, details=said)
+    audit.record(session, action, actor_id=actor.user_id if actor else None, details=said)
