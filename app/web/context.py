@@ -38,7 +38,7 @@ NAVIGATION = (
     Entry("payments.mails", lazy_gettext("Mail"), "see_all_transfers"),
     Entry("analytics.index", lazy_gettext("Analytics"), "see_analytics"),
     Entry("auth.people", lazy_gettext("People"), "manage_people"),
-    Entry("guardian.health", lazy_gettext("System"), "see_system"),
+    Entry("guardian.health", lazy_gettext("Health"), "see_system"),
     Entry("payments.mailbox", lazy_gettext("Mail folder"), "read_mail_folder"),
 )
 
