@@ -4,13 +4,23 @@ import os
 import sys
 from pathlib import Path
 
-from embedded import data_folder
+from embedded import cluster, data_folder
+from embedded.errors import EmbeddedError
 from embedded.programs import flask
 from embedded.settings import ROOT
 
 
 def main() -> None:
-    """Become the app's command line. Exit code 1 and one line if there is no data to work on."""
+    """Become the app's command line, or do what `cluster` asks for.
+
+    Exit code 1 and one line if there is no data to work on.
+    """
+    if sys.argv[1:2] == ["cluster"]:
+        try:
+            cluster.main(sys.argv[2:])
+        except EmbeddedError as error:
+            sys.exit(str(error))
+        return
     env = dict(os.environ)
     if not env.get("DATABASE_URL"):
         data_dir = Path(env.get("ATES_DATA") or ROOT / "var").absolute()
