@@ -11,14 +11,18 @@ from flask_babel import format_date, gettext
 from app.accounting import commands, queries
 from app.accounting.commands import ClosedDay
 from app.accounting.pages import blueprint
+from app.accounting.pages.period import arguments
 from app.accounting.pages.report import person_url
-from app.accounting.queries import Period, Preview, parse_day
+from app.accounting.queries import LedgerFilter, Period, Preview, parse_day
 from app.kernel import settings
 from app.kernel.db import db
-from app.kernel.errors import BadInput, Conflict, NotFound
+from app.kernel.errors import BadInput, Conflict
 from app.web import htmx
 from app.web.access import current_actor, requires
+from app.web.arguments import whole_number
 from app.web.language import translated
+
+PAYOUTS_SHOWN = 200
 
 
 @blueprint.get("/close-day")
@@ -58,37 +62,40 @@ def end_day() -> Response:
 
 @blueprint.get("/payouts/<day>")
 @requires("see_all_transfers")
-def payout_run(day: str) -> str:
-    """What a closed day paid to whom, and the mail of each."""
+def payout_run(day: str) -> Response:
+    """The closing report: what a day brought and paid to whom, the mail of each, and its seal."""
     wanted = _asked_day(day)
-    runs = queries.business_days(db.session(), before=wanted + timedelta(days=1), limit=1)
-    if not runs or runs[0].day != wanted:
-        raise NotFound("That day has not been closed")
-    run = runs[0]
-    period = Period(wanted, wanted)
-    return render_template(
+    run = queries.closing_report(db.session(), wanted)
+    rows = queries.payouts_of_day(db.session(), wanted, after=whole_number("cursor") or 0)
+    shown, more = rows[:PAYOUTS_SHOWN], len(rows) > PAYOUTS_SHOWN
+    next_url = url_for("accounting.payout_run", day=day, cursor=shown[-1].id) if more else None
+    names = {
+        "run": run,
+        "payouts": [_payout(row, wanted) for row in shown],
+        "next_url": next_url,
+    }
+    if "cursor" in request.args and htmx.wants_fragment():
+        return htmx.page("accounting/_payouts.html", **names)
+    return htmx.page(
         "accounting/payout_run.html",
-        run={
-            "day": run.day,
-            "paid_cents": run.paid_total or 0,
-            "paid_count": run.paid_count or 0,
-            "income_cents": (run.fees or 0) - (run.rewards or 0),
-            "closed_at": run.closed_at,
-            "mails_sent": run.mails_sent,
-        },
-        payouts=[
-            {
-                "user_id": row.user_id,
-                "login": row.login,
-                "cents": row.amount,
-                "url": person_url(row.user_id, period),
-                "mail_state": _mail_state(row),
-                "mail_error": row.mail_error,
-                "email_id": row.email_id,
-            }
-            for row in queries.payouts_of_day(db.session(), wanted)
-        ],
+        day_url=url_for(
+            "accounting.report", **arguments(LedgerFilter(period=Period(wanted, wanted)))
+        ),
+        **names,
     )
+
+
+def _payout(row: Any, day: date) -> dict[str, Any]:
+    return {
+        "user_id": row.user_id,
+        "login": row.login,
+        "cents": row.amount,
+        "url": person_url(row.user_id, Period(day, day)),
+        "transfer_url": url_for("accounting.transfer", transfer_id=row.transfer_id),
+        "mail_state": _mail_state(row),
+        "mail_error": row.mail_error,
+        "email_id": row.email_id,
+    }
 
 
 def _closed(closed: ClosedDay) -> Response:

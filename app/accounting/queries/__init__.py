@@ -4,6 +4,7 @@ from app.accounting.queries.days import (
     Preview,
     business_days,
     close_preview,
+    closing_report,
     ledger_days,
     payouts_of_day,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "business_days",
     "clock_words",
     "close_preview",
+    "closing_report",
     "corrections",
     "earnings_by_day",
     "export_of",

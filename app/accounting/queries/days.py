@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.kernel import settings
 from app.kernel.db import sql
+from app.kernel.errors import NotFound
 from app.kernel.periods import Period
 
 # The company's days of a period, each with its sums, also those on which nothing happened.
@@ -46,6 +47,27 @@ JOIN accounts a ON a.id = p.account_id
 JOIN users u ON u.id = a.user_id
 LEFT JOIN emails e ON e.payout_id = p.id
 WHERE p.business_day = :day AND p.id > :after ORDER BY p.id LIMIT :limit
+""")
+# A day that was closed, or is being closed: its totals, what was late, and its seal.
+CLOSING_REPORT = sql("""
+SELECT d.day, d.status, d.closing_at, d.closed_at, d.sealed_block,
+       encode(b.hash, 'hex') AS head_hash,
+       coalesce(l.fees, 0) AS fees, coalesce(l.rewards, 0) AS rewards,
+       coalesce(l.corrections, 0) AS corrections, coalesce(l.income, 0) AS income,
+       p.paid_count, p.paid_total, p.mails_sent,
+       (SELECT count(*) FROM account_transfers t WHERE t.business_day = d.day AND t.late)
+         AS late_from_before,
+       (SELECT count(*) FROM account_transfers t
+        WHERE t.timestamp >= lower(d.during) AND t.timestamp < upper(d.during)
+          AND t.business_day > d.day AND t.late) AS late_afterwards
+FROM business_days d
+LEFT JOIN ledger_days l ON l.business_day = d.day
+LEFT JOIN ledger_blocks b ON b.id = d.sealed_block
+CROSS JOIN LATERAL (
+  SELECT count(*) AS paid_count, coalesce(sum(p.amount), 0)::bigint AS paid_total,
+         count(*) FILTER (WHERE e.state = 'sent') AS mails_sent
+  FROM payouts p LEFT JOIN emails e ON e.payout_id = p.id WHERE p.business_day = d.day) AS p
+WHERE d.day = :day AND d.status <> 'open'
 """)
 # The next day that closing would close, and whether it has ended.
 NEXT_DAY = sql("""
@@ -102,11 +124,22 @@ def business_days(
     return session.execute(PAYOUT_RUNS, {"before": before, "limit": limit}).all()
 
 
+def closing_report(session: Session, day: date) -> Any:
+    """A day that was closed, or is being closed, with all there is to say of it.
+
+    Raises NotFound for a day that is open.
+    """
+    row = session.execute(CLOSING_REPORT, {"day": day}).one_or_none()
+    if row is None:
+        raise NotFound("That day has not been closed")
+    return row
+
+
 def payouts_of_day(
     session: Session, day: date, *, after: int = 0, limit: int = 200
 ) -> Sequence[Any]:
-    """The payouts of a day in order, each with the state of its mail."""
-    return session.execute(PAYOUTS_OF_DAY, {"day": day, "after": after, "limit": limit}).all()
+    """The payouts of a day in order, each with the state of its mail; `limit` + 1 of them."""
+    return session.execute(PAYOUTS_OF_DAY, {"day": day, "after": after, "limit": limit + 1}).all()
 
 
 def close_preview(session: Session) -> Preview:

@@ -1,0 +1,122 @@
+"""Analytics over time: income compared, debts at each day's end, dear tasks, times, reshuffles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from app.accounting.commands import pay_to_workers
+from app.analytics import pages, queries
+from app.kernel.db import db
+from app.tasks import commands as tasks
+from tests.accounting.board import charge, earn
+from tests.company import Company
+
+NOON = datetime(2026, 4, 15, 12, tzinfo=UTC)
+TODAY = NOON.date()
+
+
+def read(company: Company, query: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    return company.call(lambda: query(db.session(), *arguments, **options))
+
+
+def test_today_is_compared_with_the_same_time_yesterday(
+    company: Company, make_user: Callable
+) -> None:
+    user = make_user().id
+    company.at(NOON)
+    assert read(company, queries.income_compared) == queries.Comparison(0, None, None, 0)
+    two_days_ago = -charge(company, user, NOON - timedelta(days=2))
+    early = -charge(company, user, NOON - timedelta(days=1, hours=1))
+    charge(company, user, NOON - timedelta(days=1) + timedelta(hours=1))
+    now = -earn(company, user, NOON)
+    compared = read(company, queries.income_compared)
+    average = round((two_days_ago + early) / 2)
+    assert compared == queries.Comparison(now, early, average, 2)
+
+
+def test_debts_are_those_of_each_day_s_end(company: Company, make_user: Callable) -> None:
+    first, second = make_user().id, make_user().id
+    company.at(NOON)
+    a = charge(company, first, NOON - timedelta(days=2))
+    b = charge(company, second, NOON - timedelta(days=1))
+    earned = earn(company, first, NOON)
+    trend = read(company, queries.negative_trend, TODAY - timedelta(days=3), TODAY)
+    left = min(a + earned, 0)
+    assert [(row.people, row.cents) for row in trend] == [
+        (0, 0),
+        (1, a),
+        (2, a + b),
+        (1 + (left < 0), b + left),
+    ]
+    earlier = read(company, queries.negative_trend, TODAY - timedelta(days=2), TODAY - timedelta(1))
+    assert [row.cents for row in earlier] == [a, a + b], "whatever came after"
+
+
+def test_the_dearest_task_of_each_step_with_its_ties(company: Company, make_user: Callable) -> None:
+    user = make_user("developer")
+    prices = [2500, 3000, 3000, 2800]
+    for number, price in enumerate(prices):
+        company.at(NOON - timedelta(days=number // 2))
+        task = company.call(tasks.create_task, user.actor, name=f"task {number}")
+        company.rows(
+            "INSERT INTO task_prices VALUES (:id, 1500, :price) RETURNING task_id",
+            id=task.task_id,
+            price=price,
+        )
+        company.call(tasks.complete_task, user.actor, task.task_id)
+    company.at(NOON)
+    span = (TODAY - timedelta(days=10), TODAY)
+    days = read(company, queries.expensive_over_time, *span, step="day")
+    assert [(row.first, row.cents, row.ties) for row in days] == [
+        (TODAY, 3000, 1),
+        (TODAY - timedelta(days=1), 3000, 1),
+    ]
+    [week] = read(company, queries.expensive_over_time, *span, step="week")
+    assert (week.first, week.cents, week.ties) == (TODAY - timedelta(days=2), 3000, 2)
+
+
+def test_times_to_finish_and_reshuffles(company: Company, make_user: Callable) -> None:
+    user, manager = make_user("developer"), make_user("manager")
+    company.at(NOON - timedelta(hours=4))
+    slow = company.call(tasks.create_task, user.actor, name="slow").task_id
+    company.call(tasks.reassign_tasks, manager.actor)
+    company.at(NOON - timedelta(hours=2))
+    quick = company.call(tasks.create_task, user.actor, name="quick").task_id
+    company.at(NOON)
+    for task_id in (slow, quick):
+        company.call(tasks.complete_task, user.actor, task_id)
+    company.call(tasks.create_task, user.actor, name="open")
+    times = read(company, queries.finishing_times, TODAY, TODAY)
+    assert (times.created, times.finished, times.open_now) == (3, 2, 1)
+    assert (round(times.median_hours, 1), round(times.slow_hours, 1)) == (3.0, 3.8)
+    most, least = read(company, queries.reshuffled, TODAY, TODAY, limit=1)
+    assert (most[0].name, most[0].assignments) == ("slow", 2)
+    assert least[0].assignments == 1
+
+
+def test_a_part_that_fails_leaves_the_others(
+    company: Company, make_user: Callable, sign_in: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user, admin = make_user("developer"), sign_in(make_user("administrator"))
+    company.at(NOON)
+    earn(company, user.id, NOON - timedelta(days=1))
+    company.call(pay_to_workers, make_user("internalservice").actor)
+    assert "could not be loaded" not in admin.get("/analytics").get_data(as_text=True)
+
+    def fails(_: Any) -> dict[str, Any]:
+        raise OperationalError("SELECT 1", {}, Exception("cancelled"))
+
+    monkeypatch.setitem(pages.PARTS, "negative", fails)
+    html = admin.get("/analytics").get_data(as_text=True)
+    assert html.count("could not be loaded") == 1
+    assert "Income today" in html
+    assert "Reshuffled most" in html
+    assert admin.get("/analytics/flow").status_code == 200
+    for bad in ("/analytics/none", "/analytics?period=soon", "/analytics?step=year"):
+        assert admin.get(bad).status_code in (404, 422)
+    assert admin.get("/analytics?from=2020-01-01&to=2026-01-01").status_code == 422
