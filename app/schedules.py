@@ -138,6 +138,8 @@ def _beside(name: str, work: Callable[[], object]) -> None:
         with app.app_context():
             try:
                 work()
+            except Stopped as stop:
+                log.info("job_stopped", job=name, incident=stop.incident)
             except Exception:  # nobody waits for the thread's answer
                 log.exception("work_beside_failed", work=name)
 
