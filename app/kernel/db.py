@@ -10,6 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session as FlaskSession
 from psycopg import errors as pg
 from sqlalchemy import Engine, MetaData, TextClause, event, text
 from sqlalchemy.exc import DBAPIError
@@ -55,7 +56,23 @@ class Base(DeclarativeBase):
     )
 
 
-db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
+class _Session(FlaskSession):
+    """A session that can be closed when its connection is lost.
+
+    The answer to a request is made by then; a rollback that finds no server would make it a 500.
+    """
+
+    def close(self) -> None:
+        """Give the connection back, or up."""
+        try:
+            super().close()
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            self.invalidate()
+
+
+db = SQLAlchemy(model_class=Base, session_options={"class_": _Session, "expire_on_commit": False})
 
 
 def engine_options(process: str) -> dict[str, Any]:
