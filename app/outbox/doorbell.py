@@ -3,12 +3,16 @@
 Ringing sets a key that lives two seconds and, if it was not set, enqueues one relay job. The job
 deletes the key before it reads the log, so that whoever commits later rings again; what no bell
 rang for is found by the sweep.
+
+A thread of the process does it: whoever commits only wakes that thread, so a Redis that is slow,
+stalled or away costs a request nothing, and commits that come together ring once.
 """
 
 from __future__ import annotations
 
+import atexit
+import threading
 import time
-from typing import Any
 
 import structlog
 from redis import Redis
@@ -27,9 +31,9 @@ RELAY_QUEUE = "relay"
 DEFAULT_QUEUE = "default"
 RELAY_JOB = "app.outbox.jobs.relay"
 TIMEOUT_S = 0.1
-# After Redis failed, nobody waits for it again for this long: a stalled server costs one request
-# of each process its 100 ms, not all of them.
+# After Redis failed, it is left alone for this long.
 PAUSE_S = 1.0
+SETTLE_S = 0.3
 
 
 class Doorbell:
@@ -43,21 +47,49 @@ class Doorbell:
             retry=None,
         )
         self._queue = Queue(RELAY_QUEUE, connection=self.redis, serializer=JSONSerializer)
-        self._paused_until = 0.0
+        self._wanted = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def ask(self) -> None:
+        """Have the process's thread ring, soon; returns at once."""
+        self._idle.clear()
+        self._wanted.set()
+        if self._thread is None or not self._thread.is_alive():
+            self._start()
+
+    def settle(self) -> None:
+        """Wait a moment for what was asked to have rung (at exit)."""
+        self._idle.wait(SETTLE_S)
 
     def ring(self) -> bool:
         """Make sure that a relay job is waiting. Returns whether this ring enqueued one."""
-        if time.monotonic() < self._paused_until:
-            return False
         try:
             if not self.redis.set(BELL, 1, nx=True, px=BELL_TTL_MS):
                 return False
             self._queue.enqueue_call(RELAY_JOB, result_ttl=0, failure_ttl=60, timeout=300)
         except RedisError as error:
-            self._paused_until = time.monotonic() + PAUSE_S
             log.warning("doorbell_not_rung", error=type(error).__name__)
+            time.sleep(PAUSE_S)
             return False
         return True
+
+    def _start(self) -> None:
+        """Start the thread, once; a process that was forked has to start its own."""
+        with self._starting:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._serve, name="doorbell", daemon=True)
+                self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            self._wanted.wait()
+            self._wanted.clear()
+            self.ring()
+            if not self._wanted.is_set():
+                self._idle.set()
 
     def silence(self) -> None:
         """Take the bell down, before the log is read."""
@@ -73,6 +105,8 @@ _doorbell: Doorbell | None = None
 def hang(redis_url: str) -> Doorbell:
     """Hang up this process's doorbell (at start)."""
     global _doorbell  # noqa: PLW0603 - one connection pool a process, set once at start
+    if _doorbell is None:
+        atexit.register(_settle)
     _doorbell = Doorbell(redis_url)
     return _doorbell
 
@@ -84,10 +118,15 @@ def doorbell() -> Doorbell:
     return _doorbell
 
 
-def _ring() -> Any:
-    return doorbell().ring()
+def _settle() -> None:
+    if _doorbell is not None:
+        _doorbell.settle()
+
+
+def _ask() -> None:
+    doorbell().ask()
 
 
 def wake_relay(session: Session) -> None:
     """Ring once after the transaction under way has committed."""
-    after_commit(session, _ring)
+    after_commit(session, _ask)

@@ -193,16 +193,17 @@ def bell_must_ring() -> None:
         self._queue.enqueue_call(doorbell.RELAY_JOB, result_ttl=0)
         return True
 
-    doorbell.Doorbell.ring = ring
+    doorbell.Doorbell.ask = ring
 
 
 @change
 def redis_is_waited_for() -> None:
-    """Sabotage of 12: nothing bounds the wait for Redis."""
+    """Sabotage of 12: a request rings by itself, and nothing bounds its wait for Redis."""
     from app.outbox import doorbell
 
     doorbell.TIMEOUT_S = 60
     doorbell.PAUSE_S = 0
+    doorbell.Doorbell.ask = doorbell.Doorbell.ring
 
 
 @change
