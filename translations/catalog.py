@@ -1,8 +1,8 @@
 """Keeps the translations in step with the sources: `bin/translate`, then fill in what is missing.
 
 Strings come from gettext calls in app/ and templates/ (babel.cfg says where), and from what the
-error family is raised with: `Conflict("…")`, `BadInput(fields={"name": "…"})`, `said("…")`, and the
-classes' titles. Those are translated where they are shown.
+error family is raised with: `Conflict("…")`, `BadInput(fields={"name": "…"})`, `said("…")`, the
+classes' titles, and the guardian's rules. Those are translated where they are shown.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
+
+from app.guardian.checks import CHECKS
 
 ROOT = Path(__file__).resolve().parents[1]
 LANGUAGES = ("ru",)
@@ -140,6 +142,9 @@ def _all() -> Iterator[Found]:
         if not _is_silent(name):
             for text, line in refusals(ast.parse(path.read_text())):
                 yield text, name, line
+    for number, check in enumerate(CHECKS):
+        for text in (check.name, check.means, check.to_do):
+            yield text, "app/guardian/checks", number
 
 
 def _is_source(folder: str) -> bool:
