@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from flask import Flask
@@ -10,7 +11,10 @@ from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 
 from app import create_app
+from app.accounting.queries.zone import refuse_moved_day
 from app.kernel import settings
+from app.kernel.db import db
+from app.kernel.errors import Conflict
 from app.outbox.doorbell import DEFAULT_QUEUE, RELAY_QUEUE
 from app.outbox.jobs import relay
 
@@ -36,6 +40,10 @@ def main() -> None:
     """Serve the queues until a signal ends the process; begin with what waits in the log."""
     app = create_app(process="worker")
     with app.app_context():
+        try:
+            refuse_moved_day(db.session(), settings.current().business_timezone)
+        except Conflict as refusal:
+            sys.exit(refusal.message)
         relay()
     connection = Redis.from_url(settings.current().redis_url)
     queues = [
