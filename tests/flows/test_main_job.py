@@ -37,6 +37,7 @@ EMPLOYEES = 20
 HANDS = 8
 KILLS = 5
 DRAIN_S = 60
+PAYOUT_MAILS = "SELECT count(*) FROM emails WHERE payout_id IS NOT NULL"
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +171,7 @@ def test_a_closed_day_pays_every_positive_balance_to_zero_once(
         assert findings(connection) == {}
         assert _one(connection, "SELECT count(*) FROM accounts WHERE balance > 0") == 0
         paid = _one(connection, "SELECT count(*) FROM payouts")
-        assert paid == first["paid_count"] == _one(connection, "SELECT count(*) FROM emails")
+        assert paid == first["paid_count"] == _one(connection, PAYOUT_MAILS)
 
 
 def test_readers_of_the_status_see_an_empty_outbox(company: Running) -> None:
