@@ -42,12 +42,13 @@ from app.web import (
     sessions,
     stopped,
 )
+from app.web.application import Application
 
 
 def create_app(settings: Settings | None = None, *, process: str = "web") -> Flask:
     """The application, from `settings` or the environment; `process` is `web` or `worker`."""
     settings = settings or Settings.from_env(os.environ)
-    app = Flask(__name__, template_folder="../templates", static_folder="../static")
+    app = Application(__name__, template_folder="../templates", static_folder="../static")
     kernel_settings.use(settings)
     config.configure(app, settings, process=process)
     db.init_app(app)

@@ -155,11 +155,9 @@ def template(cluster: Cluster, data_dir: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def databases(cluster: Cluster, template: str) -> Iterator[Databases]:
+def databases(cluster: Cluster, template: str) -> Databases:
     """Copies of the template."""
-    databases = Databases(cluster)
-    yield databases
-    databases.close()
+    return Databases(cluster)
 
 
 @pytest.fixture

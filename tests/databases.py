@@ -50,7 +50,6 @@ class Databases:
     def __init__(self, cluster):
         self._cluster = cluster
         self._clean = []
-        self._connections = {}
         with self._connect(TEMPLATE) as connection:
             self._wipe = _keep_and_wipe(connection)
             self._shape = connection.execute(SHAPE).fetchone()
@@ -61,26 +60,18 @@ class Databases:
             return self._clean.pop()
         name = f"test_{os.getpid()}_{next(_numbers)}"
         self._cluster.create_database(name, TEMPLATE)
-        self._connections[name] = self._connect(name)
         return name
 
     def give_back(self, name):
         """Wipe a database for the next test, or drop it when it cannot be wiped."""
-        connection = self._connections.pop(name)
-        connection.execute(OTHERS)
-        if connection.execute(SHAPE).fetchone() == self._shape:
-            connection.execute(self._wipe)
-            self._connections[name] = connection
-            self._clean.append(name)
-            return
-        connection.close()
+        with self._connect(name) as connection:
+            connection.execute(OTHERS)
+            if connection.execute(SHAPE).fetchone() == self._shape:
+                connection.execute(self._wipe)
+                self._clean.append(name)
+                return
         with self._connect("postgres") as connection:
             connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
-
-    def close(self):
-        """Leave them to the end of the server."""
-        for connection in self._connections.values():
-            connection.close()
 
     def _connect(self, name):
         return psycopg.connect(self._cluster.superuser_url(name), autocommit=True)

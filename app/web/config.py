@@ -64,4 +64,4 @@ def _extensions(settings: Settings, process: str) -> dict[str, Any]:
 
 def _trusted_hosts(settings: Settings) -> list[str]:
     own = urlsplit(settings.public_url).hostname
-    return [*settings.trusted_hosts, *([own] if own else [])]
+    return list(dict.fromkeys([*settings.trusted_hosts, *([own] if own else [])]))

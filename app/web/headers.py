@@ -24,14 +24,14 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Add the headers to each answer of `app`."""
-    fixed = dict(SECURITY)
+    fixed = list(SECURITY.items())
     if settings.cookie_secure:
-        fixed["Strict-Transport-Security"] = HSTS
+        fixed.append(("Strict-Transport-Security", HSTS))
 
     @app.after_request
     def add(response: Response) -> Response:
         headers = response.headers
-        headers.update(fixed)
+        headers.extend(fixed)
         if request.endpoint == "static":
             # Addresses that asset() makes hold the content's hash.
             headers["Cache-Control"] = IMMUTABLE if "v" in request.args else "no-cache"

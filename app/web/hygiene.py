@@ -15,6 +15,7 @@ from app.kernel.messages import said
 
 MAX_JSON_DEPTH = 20
 MAX_JSON_INTEGER_DIGITS = 18
+FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 UNREADABLE = said("Contains a character that cannot be stored")
 
 
@@ -63,7 +64,7 @@ def _check_request() -> None:
         raise NotFound
     if request.query_string:
         _check_fields((f"?{name}", value) for name, value in request.args.items(multi=True))
-    if request.method != "GET":
+    if request.mimetype in FORMS:
         _check_fields(request.form.items(multi=True))
 
 

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from app.kernel.db import in_transaction, sql
 from app.kernel.errors import BadInput, Conflict
 from app.kernel.settings import Settings
-from app.web.sessions import signed_in
+from app.web.sessions import is_api, signed_in
 
 P = ParamSpec("P")
 HEADER = "Idempotency-Key"
@@ -197,7 +197,7 @@ def _check_same(fingerprint: bytes, content: bytes) -> None:
 
 def _key() -> str | None:
     key, name = request.headers.get(HEADER), HEADER
-    if key is None:
+    if key is None and not is_api():
         key, name = request.form.get(FIELD) or None, FIELD
     if key is not None and not _KEY.fullmatch(key):
         raise BadInput(fields={name: "Use 1 to 200 visible ASCII characters"})

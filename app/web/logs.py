@@ -7,11 +7,14 @@ pattern, never as sent: a path may hold a one-time token.
 from __future__ import annotations
 
 import ipaddress
+import json
 import logging
 import secrets
 import sys
 import time
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -21,7 +24,7 @@ from app.kernel import audit
 
 SECRETS = frozenset({"password", "token", "secret", "cookie", "authorization", "hash"})
 QUIET = frozenset({"web.healthz", "web.readyz", "static"})
-log = structlog.get_logger("ates.request")
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def init_app(app: Flask) -> None:
@@ -35,6 +38,7 @@ def configure(level: int = logging.INFO) -> None:
     """Send what structlog and the standard library log to standard error, as JSON."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        _with_request,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _without_secrets,
@@ -84,6 +88,15 @@ class _Handler(logging.Handler):
         sys.stderr.write(self.format(record) + "\n")
 
 
+def _with_request(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    request_id = audit.origin.get().request_id
+    if request_id is not None:
+        event.setdefault("request_id", request_id)
+    return event
+
+
 def _without_secrets(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
@@ -95,15 +108,14 @@ def _without_secrets(
 def _begin() -> None:
     g.request_id = secrets.token_hex(8)
     g.began_at = time.perf_counter()
-    audit.origin.set(audit.Origin(_address(), g.request_id))
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    audit.origin.set(audit.Origin(_address(request.remote_addr), g.request_id))
 
 
-def _address() -> str | None:
+@lru_cache(maxsize=1024)
+def _address(said: str | None) -> str | None:
     """The client's address; None behind a UNIX socket, or when a proxy names it otherwise."""
     try:
-        return str(ipaddress.ip_address(request.remote_addr or ""))
+        return str(ipaddress.ip_address(said or ""))
     except ValueError:
         return None
 
@@ -114,12 +126,21 @@ def _end(response: Response) -> Response:
         return response
     response.headers["X-Request-ID"] = request_id
     if request.endpoint not in QUIET:
-        log.info(
-            "request",
-            method=request.method,
-            route=request.url_rule.rule if request.url_rule else None,
-            status=response.status_code,
-            ms=round((time.perf_counter() - g.began_at) * 1000, 1),
-            user_id=getattr(g.get("_login_user"), "id", None),
-        )
+        _log_request(response, request_id)
     return response
+
+
+def _log_request(response: Response, request_id: str) -> None:
+    """Write the request's line: past structlog, for its speed, and in the same form."""
+    line = {
+        "event": "request",
+        "method": request.method,
+        "route": request.url_rule.rule if request.url_rule else None,
+        "status": response.status_code,
+        "ms": round((time.perf_counter() - g.began_at) * 1000, 1),
+        "user_id": getattr(g.get("_login_user"), "id", None),
+        "request_id": request_id,
+        "level": "info",
+        "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+    }
+    sys.stderr.write(_encode(line) + "\n")

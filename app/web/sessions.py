@@ -10,12 +10,16 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, Request, g, request, session
+from flask import Flask, Request, Response, g, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask_login import AnonymousUserMixin, LoginManager
 from flask_login import current_user as login_user
+from sqlalchemy import TextClause
+from sqlalchemy.exc import DBAPIError
 
 from app.kernel.actor import Actor
 from app.kernel.db import db, in_transaction, sql
+from app.kernel.direct import first_row
 from app.kernel.opaque import secret_hash
 from app.kernel.policy import Role
 
@@ -28,9 +32,9 @@ _BEARER = re.compile(r"Bearer ([A-Za-z0-9_-]{20,200})")
 # The person of a session that was seen in the last 12 hours and has not reached its end. Fresh:
 # the password was given in the last 10 minutes. Stale: its last_seen_at is to be moved.
 SESSION_USER = sql("""
-SELECT u.id, u.login, u.role, u.locale, u.theme, u.time_zone, s.number AS session_number,
-       s.authenticated_at > now() - interval '10 minutes' AS is_fresh,
-       s.last_seen_at < now() - interval '1 minute' AS is_stale
+SELECT u.id, u.login, u.role, u.locale, u.theme, u.time_zone,
+       s.last_seen_at < now() - interval '1 minute' AS is_stale, s.number,
+       s.authenticated_at > now() - interval '10 minutes' AS is_fresh
 FROM sessions s JOIN users u ON u.id = s.user_id
 WHERE s.id_hash = :id_hash AND s.expires_at > now()
   AND s.last_seen_at > now() - interval '12 hours'
@@ -38,8 +42,9 @@ WHERE s.id_hash = :id_hash AND s.expires_at > now()
 """)
 # The owner of an API token that is neither revoked nor expired.
 TOKEN_USER = sql("""
-SELECT u.id, u.login, u.role, u.locale, u.theme, u.time_zone, t.id AS token_id, t.scopes,
-       t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute' AS is_stale
+SELECT u.id, u.login, u.role, u.locale, u.theme, u.time_zone,
+       t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute' AS is_stale,
+       t.id, t.scopes
 FROM api_tokens t JOIN users u ON u.id = t.user_id
 WHERE t.token_hash = :id_hash AND t.revoked_at IS NULL AND t.expires_at > now() AND u.is_active
 """)
@@ -91,6 +96,19 @@ class SignedIn:
         return self.session_id
 
 
+class PageCookies(SecureCookieSessionInterface):
+    """Flask's signed cookie, for pages alone: the API neither reads nor sets it."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """The cookie's content; nothing under the API."""
+        return self.session_class() if is_api() else super().open_session(app, request)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Set the cookie when its content changed; never under the API."""
+        if not is_api():
+            super().save_session(app, session, response)
+
+
 def init_app(app: Flask) -> None:
     """Tell flask-login how to find the user of a request."""
     manager = LoginManager()
@@ -136,40 +154,52 @@ def be_nobody() -> None:
 
 
 def _by_session(session_id: str) -> SignedIn | None:
-    row = _load(SESSION_USER, TOUCH_SESSION, session_id)
-    return None if row is None else _user(row, session_id=session_id)
+    found = _load(SESSION_USER, TOUCH_SESSION, session_id)
+    if found is None:
+        return None
+    who, number, is_fresh = found
+    return SignedIn(**who, session_id=session_id, session_number=number, is_fresh=is_fresh)
 
 
 def _by_token(asked: Request) -> SignedIn | None:
     bearer = _BEARER.fullmatch(asked.headers.get("Authorization", ""))
-    if bearer is None:
+    found = _load(TOKEN_USER, TOUCH_TOKEN, bearer[1]) if bearer else None
+    if found is None:
         return None
-    row = _load(TOKEN_USER, TOUCH_TOKEN, bearer[1])
-    return None if row is None else _user(row)
+    who, token_id, scopes = found
+    limits = None if scopes is None else frozenset(scopes)
+    return SignedIn(**who, token_id=token_id, scopes=limits)
 
 
-def _load(query: Any, touch: Any, secret: str) -> dict[str, Any] | None:
+def _first_row(query: TextClause, key: dict[str, bytes]) -> tuple[Any, ...] | None:
+    session = db.session()
+    try:
+        return first_row(session, query, key)
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+    # A connection that was lost while it lay in the pool: nothing was done with it yet.
+    session.rollback()
+    return first_row(session, query, key)
+
+
+def _load(
+    query: TextClause, touch: TextClause, secret: str
+) -> tuple[dict[str, Any], Any, Any] | None:
+    """Who it is, and the two columns that only `query` has."""
     key = {"id_hash": secret_hash(secret)}
-    row = db.session.execute(query, key).one_or_none()
+    row = _first_row(query, key)
     if row is None:
         return None
-    if row.is_stale:
+    user_id, login, role, locale, theme, time_zone, is_stale, *own = row
+    if is_stale:
         in_transaction(lambda session: session.execute(touch, key))
-    return dict(row._mapping)  # noqa: SLF001 - the documented name
-
-
-def _user(row: dict[str, Any], *, session_id: str | None = None) -> SignedIn:
-    scopes = row.get("scopes")
-    return SignedIn(
-        id=row["id"],
-        login=row["login"],
-        role=Role(row["role"]),
-        locale=row["locale"],
-        theme=row["theme"],
-        time_zone=row["time_zone"],
-        session_id=session_id,
-        session_number=row.get("session_number"),
-        is_fresh=row.get("is_fresh", False),
-        token_id=row.get("token_id"),
-        scopes=None if scopes is None else frozenset(scopes),
-    )
+    who = {
+        "id": user_id,
+        "login": login,
+        "role": Role(role),
+        "locale": locale,
+        "theme": theme,
+        "time_zone": time_zone,
+    }
+    return who, own[0], own[1]

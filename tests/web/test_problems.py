@@ -126,7 +126,7 @@ def test_without_a_database_pages_answer_503_and_health_answers(make_app):
 def test_an_unmigrated_database_is_not_ready(client, owner_url):
     import sqlalchemy as sa
 
-    assert client.get("/readyz").json == {"status": "ok", "reasons": []}
+    assert client.get("/readyz").json["reasons"] == []
     engine = sa.create_engine(owner_url)
     with engine.begin() as owner:
         owner.execute(sa.text("UPDATE alembic_version SET version_num = '0002_users'"))
