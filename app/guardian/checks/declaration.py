@@ -24,7 +24,8 @@ WHOLE = {
 # bigint), :transfers_from, :transfers_to (xid8 as text), :slice_after, :slice (bigint).
 _EVENTS = """(SELECT * FROM outbox
   WHERE (xid, id) > (CAST(:events_from AS xid8), CAST(:events_from_id AS bigint))
-    AND (xid, id) <= (CAST(:events_to AS xid8), CAST(:events_to_id AS bigint)))"""
+    AND (xid, id) <= (CAST(:events_to AS xid8), CAST(:events_to_id AS bigint))
+    AND xid BETWEEN CAST(:events_from AS xid8) AND CAST(:events_to AS xid8))"""
 _TRANSFERS = """(SELECT * FROM account_transfers
   WHERE xid >= CAST(:transfers_from AS xid8) AND xid < CAST(:transfers_to AS xid8))"""
 INCREMENT = {
