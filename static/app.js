@@ -132,6 +132,53 @@
     fetch(form.action, { method: "POST", body, redirect: "manual" }).catch(() => toast({}));
   });
 
-  document.addEventListener("DOMContentLoaded", () => focusFirstError(document));
+  // --- What has changed meanwhile ----------------------------------------------------------------
+  // Asks every 3 s while someone is at the page, every minute when nobody is, and never while it is
+  // hidden. Nothing new is a 304. Today's money is renewed; changed tasks are told, not moved.
+  const ACTIVE_MS = 3000;
+  const IDLE_MS = 60000;
+  let lastSignOfLife = Date.now();
+
+  function keepFresh(live) {
+    let known = { tasks: live.dataset.tasks, money: live.dataset.money };
+    let timer;
+    const later = (failed) => {
+      const isIdle = failed || Date.now() - lastSignOfLife > IDLE_MS;
+      clearTimeout(timer);
+      timer = setTimeout(ask, isIdle ? IDLE_MS : ACTIVE_MS);
+    };
+    async function ask() {
+      if (document.hidden) return;
+      try {
+        const headers = { "If-None-Match": `"${known.tasks}-${known.money}"` };
+        const answer = await fetch(live.dataset.live, { headers, cache: "no-store", redirect: "error" });
+        if (answer.status === 200) tell(await answer.json());
+        later(!answer.ok && answer.status !== 304);
+      } catch {
+        later(true);
+      }
+    }
+    function tell(now) {
+      if (String(now.money) !== String(known.money)) {
+        htmx.ajax("GET", live.dataset.earnings, { target: "#earnings", swap: "outerHTML" });
+      }
+      if (now.tasks !== known.tasks && !find(".notice", live)) {
+        live.append(find("template", live).content.cloneNode(true));
+      }
+      known = now;
+    }
+    document.addEventListener("visibilitychange", ask);
+    later(false);
+  }
+
+  for (const sign of ["pointerdown", "keydown", "focusin", "scroll"]) {
+    document.addEventListener(sign, () => (lastSignOfLife = Date.now()), { passive: true });
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    focusFirstError(document);
+    const live = find("[data-live]");
+    if (live) keepFresh(live);
+  });
   document.documentElement.dataset.scripted = "";
 })();

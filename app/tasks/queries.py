@@ -239,3 +239,17 @@ INCOME_OF_TASK = sql(
 def income_of(session: Session, task_id: int) -> int:
     """What the company earned by a task so far, in minor units."""
     return int(session.execute(INCOME_OF_TASK, {"task_id": task_id}).scalar_one())
+
+
+# What tells that a person's tasks or money have changed: the newest assignment and the count of
+# tasks they have (completing one changes neither), and the version of their account.
+VERSION_OF = sql("""
+SELECT concat_ws('.', count(*), extract(epoch FROM max(t.assigned_at))) AS tasks,
+       coalesce((SELECT a.version FROM accounts a WHERE a.user_id = :user_id), 0) AS money
+FROM tasks t WHERE t.assigned_to = :user_id
+""")
+
+
+def version_of(session: Session, user_id: int) -> Any:
+    """`tasks` and `money`: two values that change when a person's tasks or balance do."""
+    return session.execute(VERSION_OF, {"user_id": user_id}).one()

@@ -1,0 +1,157 @@
+"""One's own tasks: list, today's money, creating, completing, and what has changed meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, flash, make_response, render_template, request, url_for
+from flask_babel import gettext
+
+from app.kernel import settings
+from app.kernel.db import db
+from app.kernel.errors import BadInput, Conflict
+from app.kernel.policy import ASSIGNABLE
+from app.tasks import commands, queries
+from app.tasks.pages import blueprint
+from app.tasks.pages.views import TaskView, checked_id, next_url_after, view
+from app.tasks.queries import PAGE
+from app.web import htmx
+from app.web.access import current_actor, requires
+from app.web.arguments import whole_number
+from app.web.forms import Form
+from app.web.idempotency import idempotent
+from app.web.language import translated
+from app.web.pages import local_url
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The task that was made last, who was drawn for it, and its story if the maker may see it."""
+
+    id: int
+    name: str
+    assignee_id: int
+    assignee_login: str
+    url: str | None
+
+
+@blueprint.get("/tasks/mine")
+@requires("see_own_tasks")
+def mine() -> Response:
+    """One's own tasks: the open ones first, finished ones below, today's money above."""
+    is_finished = request.args.get("state") == "finished"
+    before = whole_number("cursor")
+    if before is not None and htmx.wants_fragment():
+        rows, next_url = _own_tasks(finished=is_finished, before=before)
+        more_id = "finished-more" if is_finished else None
+        names = {"tasks": rows, "next_url": next_url, "more_id": more_id}
+        return htmx.page("tasks/_tasks.html", **names)
+    return htmx.page("tasks/mine.html", **_mine(before=before, is_finished=is_finished))
+
+
+@blueprint.get("/tasks/mine/earnings")
+@requires("see_own_tasks")
+def earnings() -> str:
+    """The strip of today's money, asked for again while something waits to be posted."""
+    return render_template("tasks/_earnings.html", earnings=_earnings())
+
+
+@blueprint.get("/tasks/mine/version")
+@requires("see_own_tasks")
+def version() -> Response:
+    """Whether one's tasks or money have changed since the version in If-None-Match: 304 if not.
+
+    The body says which: `tasks` changes when one is given to or taken from the person.
+    """
+    found = queries.version_of(db.session(), current_actor().user_id)
+    response = make_response({"tasks": found.tasks, "money": found.money})
+    response.set_etag(f"{found.tasks}-{found.money}")
+    response.make_conditional(request)
+    return response
+
+
+@blueprint.get("/tasks/new")
+@requires("create_task")
+def new() -> str:
+    """The form that makes a task, on a page of its own."""
+    return render_template("tasks/new.html", form=Form())
+
+
+@blueprint.post("/tasks")
+@requires("create_task")
+@idempotent
+def create() -> Response:
+    """Create a task; the assignee drawn is shown at once."""
+    form = Form.sent("name", "description")
+    try:
+        task = commands.create_task(current_actor(), **form.values)
+    except (BadInput, Conflict) as error:
+        return htmx.page("tasks/new.html", "tasks/_new.html", error.status, form=form.refuse(error))
+    made = _created(task)
+    if htmx.wants_fragment():
+        return htmx.page("tasks/_new.html", form=Form(), created=made)
+    flash(gettext("%(name)s was drawn for “%(task)s”", name=made.assignee_login, task=made.name))
+    return htmx.go_to(url_for("tasks.mine"))
+
+
+@blueprint.post("/tasks/<int:task_id>/completion")
+@requires("complete_own_task")
+@idempotent
+def complete(task_id: int) -> Response:
+    """Complete one's own task: its row changes in place, and today's money with it."""
+    try:
+        commands.complete_task(current_actor(), checked_id(task_id))
+    except Conflict as error:
+        return _completed(task_id, status=error.status, message=translated(error.message))
+    return _completed(task_id)
+
+
+def _created(task: commands.CreatedTask) -> Created:
+    actor = current_actor()
+    sees_all = actor.may("see_all_tasks") or actor.may("see_all_transfers")
+    is_mine = task.assigned_to == actor.user_id
+    url = url_for("tasks.story", task_id=task.task_id) if sees_all or is_mine else None
+    return Created(task.task_id, task.name, task.assigned_to, task.assignee_login, url)
+
+
+def _mine(*, before: int | None, is_finished: bool) -> dict[str, Any]:
+    actor = current_actor()
+    open_rows, open_next = _own_tasks(finished=False, before=None if is_finished else before)
+    finished, finished_next = _own_tasks(finished=True, before=before if is_finished else None)
+    return {
+        "earnings": _earnings(),
+        "version": queries.version_of(db.session(), actor.user_id),
+        "tasks": open_rows,
+        "next_url": open_next,
+        "finished": finished,
+        "finished_next_url": finished_next,
+        "can_create": actor.may("create_task"),
+        "can_be_assigned": actor.role in ASSIGNABLE,
+        "form": Form(),
+        "created": None,
+    }
+
+
+def _own_tasks(*, finished: bool, before: int | None) -> tuple[list[TaskView], str | None]:
+    actor = current_actor()
+    rows = queries.tasks_of(db.session(), actor.user_id, finished=finished, before=before)
+    state = "finished" if finished else None
+    next_url = next_url_after("tasks.mine", rows, state=state)
+    return [view(row, can_complete=not row.is_finished) for row in rows[:PAGE]], next_url
+
+
+def _earnings() -> Any:
+    timezone = settings.current().business_timezone
+    return queries.earnings_of(db.session(), current_actor().user_id, timezone)
+
+
+def _completed(task_id: int, *, status: int = 200, message: str | None = None) -> Response:
+    """The row as it is now, for htmx; else back to where the person was."""
+    if htmx.wants_fragment():
+        task = view(queries.task_for(db.session(), current_actor(), task_id), can_complete=False)
+        return htmx.page("tasks/_completed.html", None, status, task=task, earnings=_earnings())
+    if message:
+        flash(message, "error")
+    url = request.form.get("next")
+    return htmx.go_to(local_url(url) if url else url_for("tasks.mine"))
