@@ -185,6 +185,7 @@ class Node(Cluster):
         log = self.data_dir / "postgres.log"
         log.touch(mode=0o600)
         self.own(log)
+        self._log_began = log.stat().st_size
         words = ["start", "--pgdata", str(self.pgdata), "--log", str(log), "--no-wait"]
         sockets = f"-c unix_socket_directories={self.socket_folder}"
         self.run_tool("pg_ctl", *words, "--options", sockets)
@@ -197,12 +198,17 @@ class Node(Cluster):
             time.sleep(0.05)
 
     def _has_ended(self) -> bool:
-        return not (self.pgdata / "postmaster.pid").exists() and "FATAL" in self._last_line()
+        return any(line.endswith("database system is shut down") for line in self._said())
 
     def _last_line(self) -> str:
-        lines = (self.data_dir / "postgres.log").read_text(errors="replace").splitlines()
+        lines = self._said()
         marked = [line for line in lines if "FATAL" in line or "PANIC" in line]
         return (marked or lines or ["it said nothing"])[-1]
+
+    def _said(self) -> list[str]:
+        """What the server has logged since it was started."""
+        text = (self.data_dir / "postgres.log").read_bytes()[self._log_began :]
+        return text.decode(errors="replace").splitlines()
 
     def run_tool(self, tool: str, *words: str) -> str:
         """Run a program of PostgreSQL's as the server's user. Raises EmbeddedError."""

@@ -7,6 +7,7 @@ A server is held down while a file `hold-<name>` lies in the data folder. The da
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from datetime import timedelta
@@ -83,7 +84,7 @@ def _hire(env: Mapping[str, str]) -> None:
         db.session.remove()
         db.engine.dispose()
     (data_dir / "tokens.json").write_text(json.dumps(tokens))
-    if "ates_owner" in settings.migration_database_url:
+    if "DATABASE_URL" not in os.environ:  # and so is the embedded one
         Cluster(data_dir).create_database(EMPTY, "ates")
 
 

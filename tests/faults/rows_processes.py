@@ -20,6 +20,7 @@ DROP_UNIQUE = "ALTER TABLE account_transfers DROP CONSTRAINT account_transfers_e
 BACKENDS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle'"
 WAL_WRITER_STOPS = ("synchronous_commit = off", "wal_writer_delay = '10s'")
 REDONE_S = 5.0
+WAVES = 4
 
 
 def worker_killed(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
@@ -67,10 +68,14 @@ def everything_killed(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome
 
 
 def _kill_anything(system: System, dice: Random) -> int:
+    """Waves of kills, the next before the last is healed."""
     killed = 0
-    for strike in dice.sample([_kill_worker_alone, _kill_web, _kill_web, _kill_postgres], k=4):
-        killed += strike(system, dice)
-        time.sleep(dice.random() * 0.1)
+    for _ in range(WAVES):
+        for strike in dice.sample(
+            [_kill_worker_alone, _kill_web, _kill_web, _kill_postgres, _kill_backend], k=5
+        ):
+            killed += strike(system, dice)
+            time.sleep(dice.random() * 0.3)
     return killed
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from tests.faults.rows_cluster import replicated
 from tests.faults.storm import Stage
 from tests.faults.system import system
 from tests.faults.table import BY_NUMBER, FAULTS, Fault
@@ -31,12 +32,16 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="ates-faults-") as folder, _quiet(folder) as terminal:
         print(f"{len(faults)} rows, seeds {list(seeds)}, {seconds:.0f} s each", file=terminal)
         print(COLUMNS.format(*HEAD, "kills, control"), file=terminal)
-        with system(Path(folder) / "data") as running:
-            stage = Stage(running, seconds, wanted.rounds)
-            right = [
-                _row(fault, stage, list(seeds), terminal, controls=wanted.controls)
-                for fault in faults
-            ]
+        right = []
+        for replicas in (False, True):
+            chosen = [fault for fault in faults if fault.needs_replicas is replicas]
+            if not chosen:
+                continue
+            with (replicated if replicas else system)(Path(folder) / f"data-{replicas}") as running:
+                stage = Stage(running, seconds, wanted.rounds)
+                for fault in chosen:
+                    played = _row(fault, stage, list(seeds), terminal, controls=wanted.controls)
+                    right.append(played)
     return 0 if all(right) else 1
 
 

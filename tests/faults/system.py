@@ -62,6 +62,10 @@ class System:
                     raise
                 time.sleep(0.05)
 
+    def app_url(self, database: str) -> str:
+        """The address of a database for the programs."""
+        return self.cluster.app_url(database)
+
     def one(self, statement: str, *values: object) -> Any:
         """The first column of the first row, for a superuser."""
         with self.connect() as connection:
@@ -111,7 +115,7 @@ class System:
         Those in `programs` are started again unless all is so already; if the last change was to
         other ones, all are.
         """
-        urls = {"DATABASE_URL": self.cluster.app_url(database), "REDIS_URL": self.env["REDIS_URL"]}
+        urls = {"DATABASE_URL": self.app_url(database), "REDIS_URL": self.env["REDIS_URL"]}
         variant = {"changes": changes, "env": {**urls, **(env or {})}}
         path = self.data_dir / "variant.json"
         if variant == self._variant:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import Protocol
 
 from tests.faults import (
+    rows_cluster,
     rows_log,
     rows_mail,
     rows_pressure,
@@ -36,6 +35,7 @@ class Fault:
     play: Play
     sabotage: str
     impossible: Callable[[], str | None] = lambda: None
+    needs_replicas: bool = False
 
     def run(self, stage: Stage, seed: int, *, sabotaged: bool = False) -> Outcome:
         """Play it by `seed`; whatever is raised is what is wrong."""
@@ -46,16 +46,13 @@ class Fault:
             return Outcome(wrong=[f"{type(error).__name__}: {error}"])
 
 
-def needs_root() -> str | None:
-    """Why what only root may do cannot be done."""
-    return None if os.geteuid() == 0 else "needs root"
+def not_built() -> str:
+    """Why a row of the matrix is never played."""
+    return "there is no play for it yet"
 
 
-def needs_loop_mounts() -> str | None:
-    """Why no file can be mounted as a disk."""
-    if not Path("/dev/loop-control").exists():
-        return "needs loop mounts"
-    return needs_root()
+def _missing(number: int, name: str) -> Fault:
+    return Fault(number, name, rows_log.poisoned, "", impossible=not_built)
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -68,6 +65,28 @@ FAULTS: tuple[Fault, ...] = (
         "cursor moves later, ledger does not look, keys stored later",
     ),
     Fault(3, "PostgreSQL backend killed", rows_processes.backend_killed, "commits answered early"),
+    Fault(
+        4,
+        "primary killed, promoted",
+        rows_cluster.primary_killed,
+        "asynchronous, standby lags",
+        needs_replicas=True,
+    ),
+    Fault(
+        6,
+        "standby frozen",
+        rows_cluster.standby_frozen,
+        "commits do not wait",
+        needs_replicas=True,
+    ),
+    Fault(
+        7,
+        "synchronous wait cancelled",
+        rows_cluster.wait_cancelled,
+        "the warning is not heard",
+        needs_replicas=True,
+    ),
+    Fault(8, "split brain", rows_cluster.split_brain, "no fence", needs_replicas=True),
     Fault(10, "Redis wiped", rows_redis.wiped, "schedule registered once"),
     Fault(11, "Redis dead", rows_redis.dead, "the bell must ring"),
     Fault(12, "Redis stalled", rows_redis.stalled, "no time-outs"),
@@ -83,5 +102,19 @@ FAULTS: tuple[Fault, ...] = (
     Fault(24, "out of order", rows_log.out_of_order, "no completion before its assignment"),
     Fault(25, "poison event", rows_log.poisoned, "whole batch parked"),
     Fault(26, "paused lock holder", rows_pressure.holder_paused, "transactions may idle"),
+    _missing(5, "power loss"),
+    _missing(9, "partition"),
+    _missing(13, "Sentinel failover"),
+    _missing(19, "disk full"),
+    _missing(27, "migration under load"),
+    Fault(
+        28,
+        "restore to a moment",
+        rows_cluster.restored,
+        "archive has a gap",
+        needs_replicas=True,
+    ),
+    _missing(29, "bit rot"),
+    _missing(30, "guardian killed"),
 )
 BY_NUMBER = {fault.number: fault for fault in FAULTS}

@@ -18,7 +18,7 @@ import requests
 from embedded import data_folder
 
 ROOT = Path(__file__).parents[2]
-READY_S = 60
+READY_S = 180
 ADMIN = {
     "ATES_ADMIN_LOGIN": "root-admin",
     "ATES_ADMIN_EMAIL": "root-admin@ates.example",
