@@ -120,3 +120,9 @@ def test_a_part_that_fails_leaves_the_others(
     for bad in ("/analytics/none", "/analytics?period=soon", "/analytics?step=year"):
         assert admin.get(bad).status_code in (404, 422)
     assert admin.get("/analytics?from=2020-01-01&to=2026-01-01").status_code == 422
+
+
+def test_a_company_without_any_account_sees_its_page(make_user: Callable, sign_in: Any) -> None:
+    html = sign_in(make_user("administrator")).get("/analytics").get_data(as_text=True)
+    assert "Nobody owes the company anything" in html
+    assert "could not be loaded" not in html

@@ -86,15 +86,18 @@ def test_days_lead_to_people_to_transfers_to_tasks_and_events(week: Week, browse
         html = browser.get(url).get_data(as_text=True)
         return [link.replace("&amp;", "&") for link in re.findall(f'href="({pattern})"', html)]
 
-    day = links(f"/report?{urlencode(WEEK)}", r"/report\?from=2026-11-18&amp;to=2026-11-18")[0]
-    person = links(day, r"/report\?from=2026-11-18&amp;to=2026-11-18&amp;user_id=[0-9]+")[0]
+    wanted = {**WEEK, "kind": "assign_fee"}
+    span = r"/report\?from=2026-11-18&amp;to=2026-11-18"
+    day = links(f"/report?{urlencode(wanted)}", span + "&amp;kind=assign_fee")[0]
+    person = links(day, span + "&amp;user_id=[0-9]+&amp;kind=assign_fee")[0]
     transfer = links(person, r"/transfers/[0-9]+")[0]
     html = browser.get(transfer).get_data(as_text=True)
     event_id = week.company.value(
         "SELECT event_id::text FROM account_transfers WHERE id = :id", id=transfer.rsplit("/")[-1]
     )
     assert event_id in html
-    assert person.split("?")[1].replace("&", "&amp;") in html, "and back"
+    back = person.replace("&kind=assign_fee", "").replace("&", "&amp;")
+    assert back in html, "and back"
     tasks = links(transfer, r"/tasks/[0-9]+")
     assert tasks, "a fee or reward leads to its task"
     assert browser.get(tasks[0]).status_code == 200
