@@ -261,4 +261,4 @@ def commits_are_believed() -> None:
     """Sabotage of 7: a commit that was answered with a warning counts as a success."""
     from app.kernel import db
 
-    db._was_doubted = lambda _session: False
+    db._was_doubted = lambda: False
