@@ -72,6 +72,7 @@ TABLE = {
     # see one's own tasks; complete a task assigned to oneself
     "tasks.mine": HUMANS,
     "tasks.earnings": HUMANS,
+    "tasks.version": HUMANS,
     "tasks.story": HUMANS,
     "tasks.complete": HUMANS,
     "tasks_api.show_my_assigned_tasks": HUMANS,
