@@ -136,3 +136,26 @@ def test_an_unmigrated_database_is_not_ready(client, owner_url):
     engine.dispose()
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json["reasons"]) == (503, ["the database is not migrated"])
+
+
+def test_when_all_connections_are_taken_health_answers_and_the_rest_is_503(
+    app, api, make_user, client
+):
+    import time
+    from contextlib import ExitStack
+
+    from app.kernel.db import db
+
+    program = api(make_user())
+    with ExitStack() as taken:
+        with app.app_context():
+            pool = db.engine.pool
+            for _ in range(pool.size() + pool._max_overflow):
+                taken.enter_context(db.engine.connect())
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/readyz").json["reasons"] == ["all database connections are taken"]
+        began = time.monotonic()
+        answer = program.get("/me/tasks")
+        assert time.monotonic() - began < 4  # 2 s, on a machine that does nothing else
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    assert program.get("/me/tasks").status_code == 200
