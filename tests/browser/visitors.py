@@ -17,6 +17,13 @@ TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 RULES = {"runOnly": TAGS}
 COLOURS = {"runOnly": ["color-contrast"]}
 BUT_COLOURS = {"runOnly": TAGS, "rules": {"color-contrast": {"enabled": False}}}
+STICKING_OUT = """() => {
+  const width = window.innerWidth;
+  if (document.documentElement.scrollWidth <= width) return [];
+  return [...document.querySelectorAll("body *")]
+    .filter((element) => element.getBoundingClientRect().right > width + 0.5)
+    .map((element) => element.cloneNode(false).outerHTML + element.textContent.slice(0, 40));
+}"""
 # Two frames: what a change of theme or a swap left to be drawn is drawn.
 DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
@@ -50,9 +57,10 @@ class Visitor:
         page.wait_for_url(lambda url: not url.endswith("/sign-in"))
         return page
 
-    def is_wider_than_the_window(self) -> bool:
-        """Whether the page scrolls sideways."""
-        return bool(self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
+    def sticking_out(self) -> list[str]:
+        """What makes the page scroll sideways, nothing when it does not."""
+        found: list[str] = self.page.evaluate(STICKING_OUT)
+        return found
 
     def barriers(self, rules: Mapping[str, Any] = RULES) -> list[str]:
         """What axe finds, by default WCAG 2.2 AA and good practice, as `rule: element`."""
