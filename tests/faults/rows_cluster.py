@@ -18,7 +18,6 @@ from typing import Any
 import psycopg
 import requests
 
-from app.kernel import db as kernel_db
 from embedded import backups
 from embedded.cluster import Replicas
 from embedded.node import Node
@@ -78,6 +77,7 @@ def replicated(data_dir: Path) -> Iterator[Replicated]:
 def primary_killed(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
     """All processes of the primary die; the standby is promoted, the old primary rejoined."""
     system = _replicated(stage)
+    system.become()
     promoted_s: list[float] = []
 
     def kill(system: System, dice: Random) -> int:
@@ -105,6 +105,7 @@ def primary_killed(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
 def standby_frozen(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
     """The standby is stopped: writes wait and are not acknowledged until it goes on."""
     system = _replicated(stage)
+    system.become()
     frozen: list[tuple[float, float]] = []
 
     def freeze(system: System, dice: Random) -> int:
@@ -133,7 +134,6 @@ def standby_frozen(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
 def wait_cancelled(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
     """The wait for the standby is cancelled: PostgreSQL says success with a warning; we do not."""
     system = _replicated(stage)
-    doubted = kernel_db._was_doubted
     standby = _standby(system.replicas)
     outcome = Outcome(attempts=1)
     answers: list[requests.Response] = []
@@ -162,7 +162,6 @@ def wait_cancelled(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
         outcome.check(len(answers) == 1, "its answer was repeated before the standby had it")
     finally:
         _stop(standby, signal.SIGCONT)
-        kernel_db._was_doubted = doubted
     retried.join(30)
     outcome.check(answers[-1].status_code == 201, f"then answered {answers[-1]}")
     outcome.acknowledged = sum(answer.status_code == 201 for answer in answers)
@@ -174,6 +173,7 @@ def wait_cancelled(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
 def split_brain(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
     """The old primary comes back by itself after the promotion: it takes no writes."""
     system = _replicated(stage)
+    system.become()
     wrong: list[str] = []
 
     def split(system: System, dice: Random) -> int:
@@ -202,6 +202,7 @@ def split_brain(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
 def restored(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
     """A base backup and the archive give the company as of a moment: exactly, and in order."""
     system = _replicated(stage)
+    system.become()
     data_dir, primary = system.data_dir, system.replicas.primary()
     backups.back_up(primary, data_dir)
     marks: list[tuple[datetime, int, int]] = []
