@@ -168,3 +168,13 @@ def test_language_and_theme_are_kept(visit):
     page.reload()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     expect(page.locator("html")).to_have_attribute("lang", "ru")
+
+
+def test_a_story_leads_to_its_transfers_and_back(visit, rows):
+    ((task,),) = rows("SELECT max(task_id) FROM logs WHERE type = 'complete'")
+    page = visit("accountant").open(f"/tasks/{task}")
+    name = page.locator("h1").inner_text()
+    page.locator("td.num a", has_text="+").click()
+    expect(page).to_have_url(re.compile(r"/transfers/\d+$"))
+    page.locator("main a[href^='/tasks/']").first.click()
+    expect(page.locator("h1")).to_have_text(name)

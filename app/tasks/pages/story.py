@@ -52,11 +52,10 @@ def _entry(row: Any, actor: Actor) -> dict[str, Any]:
 
 
 def _transfer_url(row: Any, actor: Actor) -> str | None:
-    """Where the reader finds the transfer of a line of the story: a day of an account, or none."""
-    day = {"from": row.business_day, "to": row.business_day}
+    """Where the reader finds the transfer of a line of the story, if they may see it."""
     if actor.may("see_all_transfers"):
-        anchor = f"transfer-{row.transfer_id}"
-        return url_for("accounting.report", user_id=row.user_id, _anchor=anchor, **day)
+        return url_for("accounting.transfer", transfer_id=row.transfer_id)
     if row.user_id == actor.user_id:
+        day = {"from": row.business_day, "to": row.business_day}
         return url_for("accounting.mine", _anchor=f"line-{row.transfer_id}", **day)
     return None
