@@ -30,12 +30,12 @@ TASKS = 60
 # All of the ledger that does not depend on the order and time of posting.
 LEDGER_HASH = """
 SELECT md5(string_agg(line, ';' ORDER BY line)) FROM (
-  SELECT concat_ws(',', event_id, kind, owner_account_id, amount, business_day) AS line
-    FROM account_transfers
+  SELECT concat_ws(',', t.event_id, t.kind, a.user_id, t.amount, t.business_day) AS line
+    FROM account_transfers t JOIN accounts a ON a.id = t.owner_account_id
   UNION ALL SELECT concat_ws(',', 'balance', user_id, balance, version) FROM accounts
     WHERE kind = 'employee'
-  UNION ALL SELECT concat_ws(',', 'days', account_id, business_day, fees, rewards, transfers)
-    FROM account_days
+  UNION ALL SELECT concat_ws(',', 'days', a.user_id, d.business_day, d.fees, d.rewards, d.transfers)
+    FROM account_days d JOIN accounts a ON a.id = d.account_id
   UNION ALL SELECT concat_ws(',', 'day', business_day, fees, rewards, transfers) FROM ledger_days
 ) AS lines
 """

@@ -17,7 +17,11 @@ from tests.faults.system import System, kill_tree
 from tests.faults.verdict import Outcome
 
 DROP_UNIQUE = "ALTER TABLE account_transfers DROP CONSTRAINT account_transfers_event_id_key"
-BACKENDS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle'"
+BACKENDS = """
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+ORDER BY state = 'idle' LIMIT 8
+"""
 WAL_WRITER_STOPS = ("synchronous_commit = off", "wal_writer_delay = '10s'")
 REDONE_S = 5.0
 WAVES = 4
@@ -113,14 +117,13 @@ def _kill_postgres(system: System, dice: Random) -> int:
 
 
 def _kill_backend(system: System, dice: Random) -> int:
-    with suppress(psycopg.OperationalError):
-        with system.connect() as connection:
+    """Kill a process that works for a session; none while PostgreSQL is away."""
+    with suppress(psycopg.OperationalError, ProcessLookupError, IndexError):
+        url = system.cluster.superuser_url(system.database)
+        with psycopg.connect(url, autocommit=True, connect_timeout=1) as connection:
             found = [row[0] for row in connection.execute(BACKENDS)]
-        if not found:
-            return 0
-        with suppress(ProcessLookupError):
-            os.kill(dice.choice(found), signal.SIGKILL)
-            return 1
+        os.kill(dice.choice(found), signal.SIGKILL)
+        return 1
     return 0
 
 

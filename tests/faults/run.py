@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
@@ -107,7 +108,11 @@ def _quiet(folder: str) -> Iterator[TextIO]:
     ):
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-        yield terminal
+        try:
+            yield terminal
+        except BaseException:
+            traceback.print_exc(file=terminal)
+            raise
         print(f"{began} to {time.strftime('%H:%M:%S')}", file=terminal)
 
 
