@@ -24,6 +24,10 @@ STICKING_OUT = """() => {
     .filter((element) => element.getBoundingClientRect().right > width + 0.5)
     .map((element) => element.cloneNode(false).outerHTML + element.textContent.slice(0, 40));
 }"""
+DOUBLED_IDS = """() => {
+  const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
+  return [...new Set(ids.filter((id, index) => ids.indexOf(id) !== index))];
+}"""
 # Two frames: what a change of theme or a swap left to be drawn is drawn.
 DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
@@ -71,7 +75,8 @@ class Visitor:
         violations: list[dict[str, Any]] = self.page.evaluate(
             "async options => (await axe.run(document, options)).violations", options
         )
-        return [
+        doubled: list[str] = self.page.evaluate(DOUBLED_IDS)
+        return [f"doubled id: {name}" for name in doubled] + [
             f"{violation['id']}: {node['html'][:120]} ({node['failureSummary'][:160]})"
             for violation in violations
             for node in violation["nodes"]
