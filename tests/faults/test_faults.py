@@ -38,7 +38,7 @@ def test_nothing_is_lost_or_doubled(stage: Stage, fault: Fault) -> None:
 
 @pytest.mark.parametrize("fault", _named(CONTROLS))
 def test_the_sabotaged_control_fails(stage: Stage, fault: Fault) -> None:
-    # A fault strikes where its seed says: one that hits nothing proves nothing, so the next is tried.
+    # A fault strikes where its seed says; one that hit nothing says nothing, so the next is tried.
     for seed in range(SEED, SEED + CONTROL_SEEDS):
         outcome = fault.run(stage, seed, sabotaged=True)
         if outcome.lost or outcome.doubled or outcome.wrong:
