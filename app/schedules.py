@@ -1,7 +1,7 @@
 """What happens by the clock: the whole schedule on one page.
 
 rq-scheduler may lose a tick or run it twice, and keeps its jobs where they can be lost. So every
-job has a fixed id and is registered again each minute; and each job claims its tick in PostgreSQL,
+job has a fixed id and is registered again every few seconds; and each job claims its tick in PostgreSQL,
 which lets one run of it through.
 """
 

@@ -31,6 +31,7 @@ from tests.faults.verdict import Outcome
 from tests.oracle import findings
 
 ROOT = Path(__file__).parents[2]
+QUEUE = "rq:queue:default"
 JUMPS = ("-1d", "-1h", "+1h", "+1d")
 ZONE = "America/New_York"
 # The days of 2026 on which its clocks are put forward and back.
@@ -57,6 +58,7 @@ def three_schedulers(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
     try:
         system.redis().delete("rq:scheduler:scheduler_lock")
         outcome = storm(Stage(system, max(stage.seconds, 8.0)), dice, _ask_for_all_ticks)
+        system.wait_for(lambda: system.redis().llen(QUEUE) == 0, "every tick was looked at")
     finally:
         for process in more:
             process.kill()
