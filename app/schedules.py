@@ -1,8 +1,8 @@
 """What happens by the clock: the whole schedule on one page.
 
 rq-scheduler may lose a tick or run it twice, and keeps its jobs where they can be lost. So every
-job has a fixed id and is registered again every few seconds; and each job claims its tick in PostgreSQL,
-which lets one run of it through.
+job has a fixed id and is registered again every few seconds; and each job claims its tick in
+PostgreSQL, which lets one run of it through.
 """
 
 from __future__ import annotations
