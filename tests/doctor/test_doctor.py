@@ -26,7 +26,8 @@ TABLES = [*scenario.TABLES, "sessions", "api_tokens", "alerts", "guardian_findin
 
 @pytest.fixture
 def redis_url(valkey: Server) -> str:
-    return valkey.url
+    # A part of the server that no other test's worker serves.
+    return f"{valkey.url}?db=7"
 
 
 @pytest.fixture
