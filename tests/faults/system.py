@@ -188,9 +188,11 @@ def system(data_dir: Path) -> Iterator[System]:
 
 
 def kill_tree(pid: int) -> None:
-    """SIGKILL a process and all below it: to the kernel, what a power cut is to a machine."""
+    """SIGKILL a PostgreSQL and all its processes; a number that is another's by now is let be."""
     with contextlib.suppress(psutil.NoSuchProcess):
         parent = psutil.Process(pid)
+        if parent.name() != "postgres":
+            return
         for process in [parent, *parent.children(recursive=True)]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
