@@ -124,12 +124,12 @@ def test_what_does_not_run_is_said(
     assert lines["scenarios here"] == lines["mail"] == lines["redis"] == "ok"
 
 
-def test_a_worker_plays_too(app: Flask, may_play: object, valkey: Server) -> None:
+def test_a_worker_plays_too(app: Flask, may_play: object, redis_url: str) -> None:
     from redis import Redis
     from rq import Queue
     from rq.serializers import JSONSerializer
 
-    connection = Redis.from_url(valkey.url)
+    connection = Redis.from_url(redis_url)
     worker = Worker(
         [Queue("default", connection=connection, serializer=JSONSerializer)],
         connection=connection, serializer=JSONSerializer,
