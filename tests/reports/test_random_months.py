@@ -39,6 +39,7 @@ from tests.reports.conftest import NAMES
 from tests.reports.model import Entry, Ledger
 
 MONTHS = int(os.environ.get("ATES_MONTHS", "1"))
+MORE_MONTHS = 6
 SEED = int(os.environ.get("ATES_SEED", "1"))
 DAYS = 30
 # The month has a day of 25 hours, and another month begins within it.
@@ -234,14 +235,17 @@ def month(
 
 def test_random_months_are_what_the_model_says(month: Month, sign_in: Any, api: Any) -> None:
     browser, client = sign_in(month.accountant), api(month.accountant)
-    for number in range(MONTHS):
+    # Who is drawn is the database's chance, so a month can pass without some kind of trouble.
+    for number in range(MONTHS + MORE_MONTHS):
+        if number >= MONTHS and min(happenings(month)) > 0:
+            break
         print(f"ATES_SEED={SEED + number}")  # noqa: T201 - it replays a failure
         month.random.seed(SEED + number)
         play(month)
         settle(month)
         compare_database(month)
         compare_surfaces(month, browser, client)
-    assert_something_happened(month)
+    assert min(happenings(month)) > 0, happenings(month)
 
 
 def test_a_model_that_is_a_cent_off_is_seen(month: Month) -> None:
@@ -253,8 +257,8 @@ def test_a_model_that_is_a_cent_off_is_seen(month: Month) -> None:
         compare_database(month)
 
 
-def assert_something_happened(month: Month) -> None:
-    """Each kind of trouble was part of the month."""
+def happenings(month: Month) -> Any:
+    """How often each kind of thing happened that the comparison shall have met."""
     [row] = month.company.rows(
         "SELECT count(*) FILTER (WHERE late) AS late,"
         " count(*) FILTER (WHERE kind = 'reversal') AS reversals,"
@@ -263,7 +267,7 @@ def assert_something_happened(month: Month) -> None:
         " (SELECT count(*) FROM dead_letters WHERE state = 'discarded') AS nonsense"
         " FROM account_transfers"
     )
-    assert min(row) > 0, row
+    return row
 
 
 def play(month: Month, *, days: int = DAYS) -> None:
