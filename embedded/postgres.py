@@ -100,6 +100,9 @@ class Cluster(Process):
         """
         try:
             self._start(time.monotonic() + timeout_s)
+        except psycopg.OperationalError as error:  # it died between its start and its first answer
+            self.stop()
+            raise EmbeddedError(f"PostgreSQL ended as it started: {_one_line(error)}") from error
         except BaseException:
             self.stop()
             raise
