@@ -38,7 +38,8 @@ _NOT_PART_OF_THE_FORM = {FIELD, "csrf_token"}
 CLAIM = sql("SELECT * FROM claim_idempotency_key(:scope, :key)")
 # Makes this transaction's commit wait for the synchronous standby, if there is one, and so for
 # whatever was committed before it: an answer is not repeated before what it tells of is safe.
-WAIT_FOR_STANDBY = sql("SELECT pg_current_xact_id()")
+# It takes a record in the server's log: a transaction that has only an id does not wait.
+WAIT_FOR_STANDBY = sql("SELECT pg_logical_emit_message(true, 'ates', 'answer repeated')")
 # Stores the first answer.
 STORE = sql("""
 INSERT INTO idempotency_keys (scope, key, fingerprint, status, headers, body)
