@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Any
 
@@ -17,6 +18,10 @@ from app.kernel.db import db
 from app.kernel.errors import Conflict
 from app.outbox.doorbell import DEFAULT_QUEUE, RELAY_QUEUE
 from app.outbox.jobs import relay
+
+# A batch makes tens of thousands of objects, none of them in a cycle: looking for one after every
+# 700 took a tenth of the relay's time.
+GC_THRESHOLD = 10_000
 
 
 class Worker(SimpleWorker):
@@ -38,6 +43,7 @@ class Worker(SimpleWorker):
 
 def main() -> None:
     """Serve the queues until a signal ends the process; begin with what waits in the log."""
+    gc.set_threshold(GC_THRESHOLD)
     app = create_app(process="worker")
     with app.app_context():
         try:

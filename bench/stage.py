@@ -5,6 +5,7 @@ The servers are those of `bin/run` with its settings: fsync and checksums are on
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import os
@@ -25,6 +26,7 @@ from embedded.postgres import DATABASE, Cluster
 from embedded.programs import migrate
 from embedded.settings import ROOT
 from embedded.valkey import Server
+from worker import GC_THRESHOLD
 
 Connection = psycopg.Connection[Any]
 
@@ -89,6 +91,7 @@ class Stage:
         """The application on `database`, in a context, as a worker has it."""
         app = create_app(Settings.from_env(self.env(database)), process="worker")
         quiet()
+        gc.set_threshold(GC_THRESHOLD)
         with app.app_context():
             db.session.execute(db.text("SELECT 1"))  # connected, as a process is that has worked
             db.session.rollback()
