@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.pages import paths_of
 from tests.browser.visitors import BUT_COLOURS, COLOURS, RULES
 
 pytestmark = pytest.mark.browser
@@ -14,62 +15,11 @@ SHORTEN = """
 document.querySelectorAll("tbody tr:nth-child(n+11), option:nth-child(n+11)")
   .forEach(element => element.remove())
 """
-# A page of each kind, by who reads it; {name} is filled in with what the demo company has.
-PAGES = {
-    None: ["/sign-in", "/register", "/invitations/none", "/api/docs"],
-    "{employee}": ["/tasks/mine", "/tasks/new", "/account", "/settings", "/people"],
-    "admin": [
-        "/tasks/mine",
-        "/tasks?state=open",
-        "/tasks?q=nothing-of-this-name",
-        "/tasks?state=unknown",
-        "/tasks/reassignment",
-        "/tasks/{task}",
-        "/analytics",
-        "/people",
-        "/people/{person}",
-        "/mailbox",
-        "/system",
-        "/system/events",
-        "/system/events/{event}",
-        "/system/dead-letters",
-    ],
-    "accountant": [
-        "/report",
-        "/report?user_id={person}",
-        "/close-day",
-        "/payouts/{day}",
-        "/accounts/{person}",
-        "/transfers/{transfer}",
-        "/corrections",
-        "/reconciliation",
-        "/exports",
-        "/mail",
-    ],
-}
 
 
 @pytest.fixture(scope="session")
 def paths(busy, rows):
-    """The pages, by login."""
-    employee = busy(1)
-    ((person,),) = rows("SELECT id FROM users WHERE login = %s", employee)
-    ((task,),) = rows("SELECT max(task_id) FROM logs WHERE type = 'complete'")
-    ((day,),) = rows("SELECT max(day) FROM business_days WHERE status = 'closed'")
-    ((event,),) = rows("SELECT event_id FROM outbox ORDER BY id DESC LIMIT 1")
-    ((transfer,),) = rows("SELECT max(id) FROM account_transfers WHERE kind = 'payout'")
-    known = {
-        "employee": employee,
-        "person": person,
-        "task": task,
-        "day": day,
-        "event": event,
-        "transfer": transfer,
-    }
-    return {
-        login and login.format(**known): [path.format(**known) for path in found]
-        for login, found in PAGES.items()
-    }
+    return paths_of(busy(1), rows)
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
