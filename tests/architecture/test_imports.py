@@ -41,7 +41,7 @@ def test_the_code_keeps_the_rules(copy):
         ("app/accounting/consumer.py", "import app.tasks.models", "Contexts do not know each"),
         ("app/kernel/money.py", "import app.tasks.models", "Contexts do not know each"),
         ("app/tasks/models.py", "import app.tasks.commands", "Inside a context"),
-        ("app/tasks/commands.py", "import flask", "Nothing below the edges knows Flask"),
+        ("app/tasks/commands/assigning.py", "import flask", "Nothing below the edges knows Flask"),
         ("embedded/keys.py", "import app.kernel.money", "The embedded servers and the app"),
         ("app/unknown.py", "import app.kernel.money", "Contexts do not know each"),
     ],

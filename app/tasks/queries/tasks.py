@@ -1,4 +1,4 @@
-"""Reads of the task tracker."""
+"""The tasks themselves: lists, a task's story, what a reassignment would cost."""
 
 from __future__ import annotations
 

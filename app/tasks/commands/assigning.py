@@ -1,4 +1,4 @@
-"""Writes of the task tracker. Each makes its change, its log row and its event in one statement."""
+"""Tasks are created, completed, assigned again: change, log row and event in one statement each."""
 
 from __future__ import annotations
 

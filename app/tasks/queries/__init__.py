@@ -1,0 +1,43 @@
+"""Reads of the task tracker."""
+
+from app.tasks.queries.tasks import (
+    PAGE,
+    PAGE_MAX,
+    SEARCH_MAX_LENGTH,
+    TaskFilter,
+    TaskRow,
+    all_tasks,
+    assignable_count,
+    assignees,
+    count_tasks,
+    counts_of,
+    earnings_of,
+    income_of,
+    open_count,
+    reassignment_cost,
+    story_of,
+    task_for,
+    tasks_of,
+    version_of,
+)
+
+__all__ = [
+    "PAGE",
+    "PAGE_MAX",
+    "SEARCH_MAX_LENGTH",
+    "TaskFilter",
+    "TaskRow",
+    "all_tasks",
+    "assignable_count",
+    "assignees",
+    "count_tasks",
+    "counts_of",
+    "earnings_of",
+    "income_of",
+    "open_count",
+    "reassignment_cost",
+    "story_of",
+    "task_for",
+    "tasks_of",
+    "version_of",
+]
