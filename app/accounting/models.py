@@ -48,6 +48,7 @@ class Account(Base):
         )
     )
     user_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("users.id"), unique=True)
+    currency: Mapped[str] = mapped_column(Text)
     balance: Mapped[int | None] = mapped_column(BigInteger)
     version: Mapped[int] = mapped_column(BigInteger, server_default="0")
     opened_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), FetchedValue())

@@ -60,7 +60,8 @@ VALUES (CAST(:role AS user_role), :login, :login || '@doctor.invalid', '$argon2i
 RETURNING id
 """)
 OPEN_COMPANY = sql("""
-INSERT INTO accounts (kind) VALUES ('company_income'), ('company_expense'), ('payroll_clearing')
+INSERT INTO accounts (kind, currency)
+VALUES ('company_income', 'XXX'), ('company_expense', 'XXX'), ('payroll_clearing', 'XXX')
 """)
 ASSIGNEE = sql("SELECT assigned_to FROM tasks WHERE id = :task_id")
 # What was played today happened yesterday, so that its day can be closed.

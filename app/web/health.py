@@ -12,11 +12,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, scoped_session
 
+from app.kernel import settings
 from app.kernel.db import sql
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 # The revision that the database is at.
 REVISION = sql("SELECT version_num FROM alembic_version")
+# The currency that the ledger was made in.
+CURRENCY = sql("SELECT currency FROM accounts WHERE kind = 'company_income'")
 
 
 def readiness(session: Session | scoped_session[Any]) -> list[str]:
@@ -32,6 +35,9 @@ def readiness(session: Session | scoped_session[Any]) -> list[str]:
         return ["the database cannot be reached"]
     if revision != newest_revision():
         return [f"the database is at {revision}, the program at {newest_revision()}"]
+    currency, wanted = session.execute(CURRENCY).scalar_one(), settings.current().currency
+    if currency != wanted:
+        return [f"the ledger is in {currency}: CURRENCY={wanted} would call it what it is not"]
     return []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -49,6 +50,22 @@ def test_down_leaves_nothing_and_up_works_again(
         upgrade(directory=FOLDER)
     with psycopg.connect(cluster.superuser_url(database)) as connection:
         assert ("table account_transfers",) in connection.execute(LEFT_BEHIND).fetchall()
+
+
+def test_another_currency_than_the_ledgers_is_refused(make_app: Callable[..., Flask]) -> None:
+    with make_app(currency="EUR").app_context(), pytest.raises(SystemExit, match="is in USD"):
+        upgrade(directory=FOLDER)
+
+
+def test_a_new_ledger_is_in_the_currency_of_the_settings(
+    make_app: Callable[..., Flask], cluster: Cluster, database: str
+) -> None:
+    with make_app(currency="EUR").app_context():
+        downgrade(directory=FOLDER, revision="0009_reports")
+        upgrade(directory=FOLDER)
+    with psycopg.connect(cluster.superuser_url(database)) as connection:
+        found = connection.execute("SELECT DISTINCT currency FROM accounts").fetchall()
+    assert found == [("EUR",)]
 
 
 def test_each_step_down_and_up_again(app: Flask, cluster: Cluster, database: str) -> None:

@@ -138,6 +138,13 @@ def test_an_unmigrated_database_is_not_ready(client, owner_url):
     assert (answer.status_code, answer.json["reasons"]) == (503, ["the database is not migrated"])
 
 
+def test_a_ledger_in_another_currency_is_not_ready(make_app, owner_url):
+    client = make_app(currency="EUR").test_client()
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert "the ledger is in USD" in answer.json["reasons"][0]
+
+
 def test_when_all_connections_are_taken_health_answers_and_the_rest_is_503(
     app, api, make_user, client
 ):

@@ -29,10 +29,11 @@ SHARE_DAY_GATE = sql("""
 SELECT pg_advisory_xact_lock_shared(1), set_config('enable_seqscan', 'off', true)
 """)
 
-# Opens accounts for employees who have none.
+# Opens accounts for employees who have none, in the company's currency.
 OPEN_ACCOUNTS = sql("""
-INSERT INTO accounts (kind, user_id, balance)
-SELECT 'employee', user_id, 0 FROM unnest(CAST(:user_ids AS bigint[])) AS u (user_id)
+INSERT INTO accounts (kind, user_id, balance, currency)
+SELECT 'employee', user_id, 0, (SELECT currency FROM accounts WHERE kind = 'company_income')
+FROM unnest(CAST(:user_ids AS bigint[])) AS u (user_id)
 WHERE (SELECT a.id FROM accounts a WHERE a.user_id = u.user_id) IS NULL
 ORDER BY user_id
 ON CONFLICT (user_id) DO NOTHING
