@@ -28,4 +28,5 @@ class User(Base):
     locale: Mapped[str | None] = mapped_column(Text)
     theme: Mapped[str | None] = mapped_column(Text)
     time_zone: Mapped[str | None] = mapped_column(Text)
+    shortcuts: Mapped[bool]
     created_at: Mapped[datetime]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
 import flask_babel
 from babel import Locale
-from flask import Flask, current_app, g, has_request_context, request
+from flask import Flask, Response, current_app, g, has_request_context, request
 from flask_babel import Babel
 
 from app.kernel.messages import Said
@@ -20,6 +20,7 @@ LANGUAGES = ("en", "ru")
 THEMES = ("light", "dark")
 LANGUAGE_COOKIE = "lang"
 THEME_COOKIE = "theme"
+COOKIE_AGE = timedelta(days=365)
 
 
 def init_app(app: Flask) -> None:
@@ -48,6 +49,22 @@ def theme() -> str:
     user = signed_in()
     chosen = (user.theme if user else None) or request.cookies.get(THEME_COOKIE)
     return chosen if chosen in THEMES else "system"
+
+
+def remember(response: Response, cookie: str, value: str | None) -> None:
+    """Keep a choice in this browser too, for its pages that nobody is signed in to."""
+    settings: Settings = current_app.config["SETTINGS"]
+    if value is None:
+        response.delete_cookie(cookie)
+        return
+    response.set_cookie(
+        cookie,
+        value,
+        max_age=COOKIE_AGE,
+        secure=settings.cookie_secure,
+        httponly=True,
+        samesite="Lax",
+    )
 
 
 def translated(message: str) -> str:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, current_app, make_response, redirect, request, url_for
+from flask import Blueprint, Response, make_response, redirect, request, url_for
 from sqlalchemy.orm import Session
 
 from app.kernel.db import db, in_transaction, sql
-from app.kernel.settings import Settings
 from app.web import stopped
 from app.web.access import public
 from app.web.context import navigation
 from app.web.health import readiness
-from app.web.language import LANGUAGE_COOKIE, LANGUAGES, THEME_COOKIE, THEMES
+from app.web.language import LANGUAGE_COOKIE, LANGUAGES, THEME_COOKIE, THEMES, remember
 from app.web.sessions import SignedIn, signed_in
 
 blueprint = Blueprint("web", __name__)
-COOKIE_AGE = timedelta(days=365)
 # Home is the first of these that the role may open.
-FIRST_PAGES = ("accounting.report", "tasks.all", "tasks.mine")
+FIRST_PAGES = ("accounting.report", "analytics.index", "tasks.all", "tasks.mine")
 CHOICES = {"lang": (LANGUAGE_COOKIE, LANGUAGES), "theme": (THEME_COOKIE, (*THEMES, "system"))}
 
 # A person's own choice of language and theme; NULL leaves it as it is, `system` clears it.
@@ -57,7 +54,7 @@ def preferences() -> Response:
         _remember(user, chosen)
     response = make_response(redirect(local_url(request.form.get("next")), code=303))
     for field, value in chosen.items():
-        _set_cookie(response, CHOICES[field][0], value)
+        remember(response, CHOICES[field][0], value)
     return response
 
 
@@ -101,15 +98,3 @@ def _remember(user: SignedIn, chosen: dict[str, str]) -> None:
         session.execute(PREFER, values)
 
     in_transaction(write)
-
-
-def _set_cookie(response: Response, name: str, value: str) -> None:
-    settings: Settings = current_app.config["SETTINGS"]
-    response.set_cookie(
-        name,
-        value,
-        max_age=COOKIE_AGE,
-        secure=settings.cookie_secure,
-        httponly=True,
-        samesite="Lax",
-    )

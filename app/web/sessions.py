@@ -32,7 +32,7 @@ _BEARER = re.compile(r"Bearer ([A-Za-z0-9_-]{20,200})")
 # The person of a session that was seen in the last 12 hours and has not reached its end. Fresh:
 # the password was given in the last 10 minutes. Stale: its last_seen_at is to be moved.
 SESSION_USER = sql("""
-SELECT u.id, u.login, u.role, u.locale, u.theme, u.time_zone,
+SELECT u.id, u.login, u.role, u.locale, u.theme, u.time_zone, u.shortcuts,
        s.last_seen_at < now() - interval '1 minute' AS is_stale, s.number,
        s.authenticated_at > now() - interval '10 minutes' AS is_fresh
 FROM sessions s JOIN users u ON u.id = s.user_id
@@ -42,7 +42,7 @@ WHERE s.id_hash = :id_hash AND s.expires_at > now()
 """)
 # The owner of an API token that is neither revoked nor expired.
 TOKEN_USER = sql("""
-SELECT u.id, u.login, u.role, u.locale, u.theme, u.time_zone,
+SELECT u.id, u.login, u.role, u.locale, u.theme, u.time_zone, u.shortcuts,
        t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute' AS is_stale,
        t.id, t.scopes
 FROM api_tokens t JOIN users u ON u.id = t.user_id
@@ -72,6 +72,7 @@ class SignedIn:
     locale: str | None
     theme: str | None
     time_zone: str | None
+    shortcuts: bool = True
     session_id: str | None = None
     session_number: int | None = None
     is_fresh: bool = False
@@ -148,6 +149,11 @@ def forget() -> None:
     be_nobody()
 
 
+def look_again() -> None:
+    """Ask the database anew at the next question: the person of this request has just changed."""
+    g.pop("_login_user", None)
+
+
 def be_nobody() -> None:
     """Answer this request as if nobody were signed in, without asking the database."""
     g._login_user = AnonymousUserMixin()  # noqa: SLF001 - flask-login's cache
@@ -191,7 +197,7 @@ def _load(
     row = _first_row(query, key)
     if row is None:
         return None
-    user_id, login, role, locale, theme, time_zone, is_stale, *own = row
+    user_id, login, role, locale, theme, time_zone, shortcuts, is_stale, *own = row
     if is_stale:
         in_transaction(lambda session: session.execute(touch, key))
     who = {
@@ -201,5 +207,6 @@ def _load(
         "locale": locale,
         "theme": theme,
         "time_zone": time_zone,
+        "shortcuts": shortcuts,
     }
     return who, own[0], own[1]

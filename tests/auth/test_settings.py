@@ -1,8 +1,11 @@
 """One's own settings: password, time zone, language, theme."""
 
+import re
+
 import pytest
 from sqlalchemy import text
 
+DISPLAY = "/settings/display"
 NEW = "seven quiet lanterns by the sea"
 
 
@@ -49,13 +52,11 @@ def test_a_refused_change_changes_nothing(current, new, field, sign_in, make_use
 def test_the_time_zone_is_one_that_exists(sign_in, make_user, session):
     browser = sign_in(make_user())
     zone = text("SELECT time_zone FROM users")
-    assert (
-        browser.post("/settings/time-zone", {"time_zone": "Asia/Yekaterinburg"}).status_code == 303
-    )
+    assert browser.post(DISPLAY, {"time_zone": "Asia/Yekaterinburg"}).status_code == 303
     assert session.execute(zone).scalar_one() == "Asia/Yekaterinburg"
     for wrong in ("Mars/Olympus", "../../etc/passwd", "UTC\n"):
-        assert browser.post("/settings/time-zone", {"time_zone": wrong}).status_code == 422
-    assert browser.post("/settings/time-zone", {"time_zone": ""}).status_code == 303
+        assert browser.post(DISPLAY, {"time_zone": wrong}).status_code == 422
+    assert browser.post(DISPLAY, {"time_zone": ""}).status_code == 303
     assert session.execute(zone).scalar_one() is None
 
 
@@ -83,3 +84,40 @@ def test_theme_and_language_work_signed_out_and_take_nothing_else(anonymous, ses
     answer = anonymous.post("/preferences", {"theme": "<script>", "lang": "xx"})
     assert answer.status_code == 303
     assert "Set-Cookie" not in answer.headers
+
+
+def test_what_was_chosen_for_display_is_shown_and_can_be_undone(sign_in, make_user, session):
+    browser = sign_in(make_user())
+    chosen = {"locale": "ru", "theme": "dark", "time_zone": "Asia/Tokyo", "shortcuts": "off"}
+    page = browser.post(DISPLAY, chosen, follow_redirects=True).text
+    assert '<html lang="ru" data-theme="dark"' in page
+    assert "Страницы показываются так, как вы выбрали." in page
+    shown = session.execute(text("SELECT locale, theme, time_zone, shortcuts FROM users")).one()
+    assert tuple(shown) == ("ru", "dark", "Asia/Tokyo", False)
+    notice = page.partition('id="flashes"')[2].partition("</form>")[0]
+    before = dict(re.findall(r'name="(\w+)" value="(\w*)"', notice))
+    assert before == {"locale": "", "theme": "", "time_zone": "", "shortcuts": "on"}
+    undone = browser.post(DISPLAY, before, follow_redirects=True).text
+    assert '<html lang="en">' in undone
+
+
+@pytest.mark.parametrize("field", ["locale", "theme"])
+def test_a_choice_that_there_is_not_is_refused_beside_its_field(field, sign_in, make_user, session):
+    browser = sign_in(make_user())
+    answer = browser.post(DISPLAY, {field: "xx"})
+    assert answer.status_code == 422
+    assert f'id="field-{field}-error"' in answer.text
+    assert session.execute(text(f"SELECT {field} FROM users")).scalar_one() is None
+
+
+def test_home_is_the_page_that_matters_most_to_the_role(sign_in, make_user):
+    homes = {
+        role: sign_in(make_user(role)).get("/").location
+        for role in ("developer", "manager", "accountant", "administrator")
+    }
+    assert homes == {
+        "developer": "/tasks/mine",
+        "manager": "/tasks",
+        "accountant": "/report",
+        "administrator": "/analytics",
+    }

@@ -31,14 +31,14 @@ def test_a_token_of_another_session_is_refused(sign_in, make_user, app):
     browser = sign_in(make_user())
     signer = URLSafeTimedSerializer(app.secret_key, salt="wtf-csrf-token")
     browser.csrf_token = signer.dumps("1" * 40)
-    answer = browser.post("/settings/time-zone", {"time_zone": "UTC"})
+    answer = browser.post("/settings/display", {"time_zone": "UTC"})
     assert answer.status_code == 400
 
 
 def test_the_token_may_come_in_htmxs_header(sign_in, make_user):
     browser = sign_in(make_user())
     headers = {"X-CSRFToken": browser.csrf_token, "HX-Request": "true"}
-    answer = browser.client.post("/settings/time-zone", data={"time_zone": "UTC"}, headers=headers)
+    answer = browser.client.post("/settings/display", data={"time_zone": "UTC"}, headers=headers)
     assert answer.status_code == 200
     assert answer.headers["HX-Redirect"] == "/settings"
 
@@ -49,7 +49,7 @@ def test_tokens_survive_a_rotation_of_the_secret_key(settings, make_user, sign_i
     client = make_app(secret_key="f" * 48, secret_key_fallbacks=fallbacks).test_client()
     client.set_cookie("ates", browser.client.get_cookie("ates").value)
     form = {"csrf_token": browser.csrf_token, "time_zone": "UTC"}
-    assert client.post("/settings/time-zone", data=form).status_code == 303
+    assert client.post("/settings/display", data=form).status_code == 303
 
 
 @pytest.mark.parametrize("method", ["get", "head", "options"])

@@ -43,7 +43,7 @@ TABLE = {
     # one's own session, token and settings
     "auth_api.revoke_token": EVERYONE,
     "auth.settings": HUMANS,
-    "auth.set_time_zone": HUMANS,
+    "auth.set_display": HUMANS,
     "auth.change_password": HUMANS,
     "auth.end_session": HUMANS,
     "auth.end_other_sessions": HUMANS,

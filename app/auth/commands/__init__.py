@@ -5,7 +5,6 @@ from app.auth.commands.accounts import (
     create_user,
     register_user,
     set_active,
-    set_time_zone,
 )
 from app.auth.commands.credentials import (
     WrongCredentials,
@@ -13,6 +12,7 @@ from app.auth.commands.credentials import (
     sign_in,
     verify_credentials,
 )
+from app.auth.commands.display import Display, set_display
 from app.auth.commands.invitations import (
     accept_first_administrator,
     accept_password_reset,
@@ -31,6 +31,7 @@ from app.auth.commands.sessions import (
 from app.auth.commands.tokens import IssuedToken, issue_token, revoke_token
 
 __all__ = [
+    "Display",
     "IssuedToken",
     "WrongCredentials",
     "accept_first_administrator",
@@ -50,7 +51,7 @@ __all__ = [
     "register_user",
     "revoke_token",
     "set_active",
-    "set_time_zone",
+    "set_display",
     "sign_in",
     "sign_out",
     "verify_credentials",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from zoneinfo import ZoneInfo, available_timezones
-
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
@@ -37,7 +35,6 @@ SELECT count(*) FROM users WHERE role = 'administrator' AND is_active AND id <> 
 """)
 SET_ROLE = sql("UPDATE users SET role = CAST(:role AS user_role) WHERE id = :id")
 SET_ACTIVE = sql("UPDATE users SET is_active = :is_active WHERE id = :id")
-SET_TIME_ZONE = sql("UPDATE users SET time_zone = :time_zone WHERE id = :id")
 
 
 @command
@@ -130,15 +127,6 @@ def set_active(session: Session, actor: Actor | None, *, user_id: int, is_active
     end_access(session, user_id, keep_session=None)
     if user.is_assignable:
         _hand_over(session, actor, user_id)
-
-
-@command
-def set_time_zone(session: Session, actor: Actor, time_zone: str | None) -> None:
-    """Show times in `time_zone` (an IANA name), or in the company's (None). Raises BadInput."""
-    if time_zone is not None and time_zone not in available_timezones():
-        raise BadInput(fields={"time_zone": "There is no such time zone"})
-    name = ZoneInfo(time_zone).key if time_zone else None
-    session.execute(SET_TIME_ZONE, {"id": actor.user_id, "time_zone": name})
 
 
 def _insert(session: Session, account: NewAccount) -> int | None:

@@ -1,4 +1,4 @@
-"""One's own settings: time zone, password, sessions, API tokens."""
+"""One's own settings: how pages are shown, password, sessions, API tokens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from flask import Response, flash, url_for
-from flask_babel import gettext
+from flask_babel import gettext, refresh
 from sqlalchemy import Row
 
 from app.auth import commands, queries
@@ -17,11 +17,16 @@ from app.auth.pages.reauthentication import needs_password, reauthenticate
 from app.auth.pages.words import device
 from app.kernel.db import db
 from app.kernel.errors import BadInput
+from app.web import sessions
 from app.web.access import current_actor, current_user, requires
+from app.web.flashes import flash_undo
 from app.web.forms import Form
 from app.web.htmx import go_to, page
+from app.web.language import LANGUAGE_COOKIE, THEME_COOKIE, remember
+from app.web.sessions import SignedIn
 
 TOKEN_DAYS = 90
+DISPLAY = ("locale", "theme", "time_zone", "shortcuts")
 
 
 @blueprint.get("/settings")
@@ -31,16 +36,23 @@ def settings() -> Response:
     return _page(Form())
 
 
-@blueprint.post("/settings/time-zone")
+@blueprint.post("/settings/display")
 @requires("see_own_settings")
-def set_time_zone() -> Response:
-    """Choose the time zone that times are shown in; empty is the company's."""
-    form = Form.sent("time_zone")
-    return _done_or_refused(
-        form,
-        lambda: commands.set_time_zone(current_actor(), form["time_zone"] or None),
-        gettext("Times are shown in that time zone now."),
-    )
+def set_display() -> Response:
+    """Choose language, theme, time zone and shortcuts; the answer offers the way back."""
+    form = Form.sent(*DISPLAY)
+    before = _display_of(current_user())
+    try:
+        commands.set_display(current_actor(), _chosen(form))
+    except BadInput as error:
+        return _page(form.refuse(error), error.status)
+    sessions.look_again()
+    refresh()  # the words that follow are in the language that was chosen
+    flash_undo(gettext("Pages are shown as you chose."), url_for("auth.set_display"), before)
+    response = go_to(url_for("auth.settings"))
+    remember(response, LANGUAGE_COOKIE, form["locale"] or None)
+    remember(response, THEME_COOKIE, form["theme"] or None)
+    return response
 
 
 @blueprint.post("/settings/password")
@@ -120,17 +132,36 @@ def _back(done: str) -> Response:
 def _page(form: Form, status: int = 200, *, new_token: str | None = None) -> Response:
     user = current_user()
     session = db.session()
-    sessions = queries.sessions_of(session, user.id)
+    found = queries.sessions_of(session, user.id)
     return page(
         "auth/settings.html",
         None,
         status,
-        form=Form({"time_zone": user.time_zone or "", **form.values}, form.errors),
-        sessions=[_session(row, user.session_number) for row in sessions],
+        form=Form({**_display_of(user), **form.values}, form.errors),
+        sessions=[_session(row, user.session_number) for row in found],
         tokens_list=queries.tokens_of(session, user.id),
         time_zones=[(name, name) for name in sorted(available_timezones())],
         needs_password=needs_password(),
         new_token=new_token,
+    )
+
+
+def _display_of(user: SignedIn) -> dict[str, str]:
+    """How pages are shown to the person now, as the form's fields hold it."""
+    return {
+        "locale": user.locale or "",
+        "theme": user.theme or "",
+        "time_zone": user.time_zone or "",
+        "shortcuts": "on" if user.shortcuts else "off",
+    }
+
+
+def _chosen(form: Form) -> commands.Display:
+    return commands.Display(
+        locale=form["locale"] or None,
+        theme=form["theme"] or None,
+        time_zone=form["time_zone"] or None,
+        shortcuts=form["shortcuts"] != "off",
     )
 
 
