@@ -101,11 +101,13 @@ def make_venv() -> None:
     if stamp_of("venv") and subprocess.run([PYTHON, "-c", ""], check=False).returncode == 0:
         return
     say(f"Making .venv with Python {sys.version.split()[0]}")
-    code, _ = run([sys.executable, "-m", "venv", "--clear", str(VENV)])
+    # Not by the Python in .venv, which may run this: it would delete itself.
+    python = getattr(sys, "_base_executable", "") or sys.executable
+    code, _ = run([python, "-m", "venv", "--clear", str(VENV)])
     if code != 0:
         shutil.rmtree(VENV, ignore_errors=True)
         raise SetupError(
-            f"{sys.executable} cannot make a virtual environment"
+            f"{python} cannot make a virtual environment"
             " (on Debian and Ubuntu: apt install python3-venv).",
         )
     stamp("venv", sys.version.split()[0])
@@ -269,7 +271,9 @@ def stamp_of(name: str) -> str | None:
 
 def stamp(name: str, value: str) -> None:
     """Record that a step is done."""
-    STAMPS.write_text(json.dumps(stamps() | {name: value}, indent=1) + "\n")
+    written = STAMPS.with_suffix(".new")
+    written.write_text(json.dumps(stamps() | {name: value}, indent=1) + "\n")
+    written.replace(STAMPS)
 
 
 def stamps() -> dict[str, str]:

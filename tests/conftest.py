@@ -47,6 +47,8 @@ from embedded.valkey import Server
 from tests.databases import TEMPLATE, Databases
 
 PASSWORD = "eleven tulips under a bridge"
+# The files that take longest, to begin with; within a file the order stays.
+LONG = ("tests/faults/test_faults", "tests/browser", "tests/embedded/test_run", "tests/flows")
 NO_REDIS = "unix:///nonexistent/valkey.sock"
 INSERT_USER = sa.text("""
 INSERT INTO users (role, login, email, hash)
@@ -66,6 +68,15 @@ class User:
     @property
     def actor(self) -> Actor:
         return Actor(self.id, self.login, self.role)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deal whole files out to processes, the long ones first; the browser's share one system."""
+    for item in items:
+        name = "browser" if "browser" in item.path.parts else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=lambda item: not any(long in str(item.path) for long in LONG))
 
 
 class Client(FlaskClient):
