@@ -26,6 +26,6 @@ USER ates
 VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "docker/is_ready.py"]
-CMD ["gunicorn", "app:create_app()", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", \
+CMD ["gunicorn", "web:app", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", \
      "--workers", "2", "--threads", "8", "--graceful-timeout", "8", "--no-control-socket", \
      "--worker-tmp-dir", "/dev/shm"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from app import create_app
+from app.guardian import heartbeat
 from app.kernel import settings
 from app.schedules import SCHEDULE, run
 
 if __name__ == "__main__":
-    create_app(process="worker")
+    heartbeat.watch(create_app(process="worker"))
     run(settings.current().redis_url, SCHEDULE)

@@ -27,7 +27,7 @@ def flask(*words: str) -> list[str]:
 def programs(port: int, *, logs: Path, env: Mapping[str, str]) -> list[Process]:
     """The web server, the worker and the scheduler, in the order of their start."""
     web = [
-        *("-m", "gunicorn", "app:create_app()", "--bind", f"{HOST}:{port}"),
+        *("-m", "gunicorn", "web:app", "--bind", f"{HOST}:{port}"),
         *("--worker-class", "gthread", "--workers", WEB_WORKERS, "--threads", WEB_THREADS),
         *("--graceful-timeout", WEB_GRACE_S, "--no-control-socket"),
     ]

@@ -20,7 +20,7 @@ from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from app.guardian.checks import CHECKS
+from app.guardian.checks import RULES
 
 ROOT = Path(__file__).resolve().parents[1]
 LANGUAGES = ("ru",)
@@ -142,7 +142,7 @@ def _all() -> Iterator[Found]:
         if not _is_silent(name):
             for text, line in refusals(ast.parse(path.read_text())):
                 yield text, name, line
-    for number, check in enumerate(CHECKS):
+    for number, check in enumerate(RULES):
         for text in (check.name, check.means, check.to_do):
             yield text, "app/guardian/checks", number
 

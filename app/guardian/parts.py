@@ -12,11 +12,10 @@ from rq import Worker
 from sqlalchemy.orm import Session
 
 from app.guardian import queries
+from app.kernel.system import HEARTBEAT_S
 from app.outbox import status
 from app.outbox.doorbell import doorbell
 
-# A guardian that has not finished a round for so long counts as dead.
-HEARTBEAT_S = 30
 SCHEDULE_S = 150
 BACKLOG_S = 10
 TRANSACTION_S = 60

@@ -9,6 +9,9 @@ from sqlalchemy.orm import Session
 
 from app.kernel.db import sql
 
+# A guardian that has not finished a round for so long, by the database's clock, counts as dead.
+HEARTBEAT_S = 30
+
 STATE = sql("""
 SELECT s.status::text, s.incident, s.reason, s.since, s.origin, u.login AS changed_by
 FROM system_state s LEFT JOIN users u ON u.id = s.changed_by

@@ -14,12 +14,18 @@ from sqlalchemy.orm import Session, scoped_session
 
 from app.kernel import settings
 from app.kernel.db import sql
+from app.kernel.system import HEARTBEAT_S
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 # The revision that the database is at.
 REVISION = sql("SELECT version_num FROM alembic_version")
 # The currency that the ledger was made in.
 CURRENCY = sql("SELECT currency FROM accounts WHERE kind = 'company_income'")
+# Seconds since the guardian's last round, by the database's clock; NULL when there was none.
+HEARTBEAT = sql("""
+SELECT extract(epoch FROM now() - finished_at)::float8 FROM guardian_rounds
+WHERE scope = 'increment'
+""")
 
 
 def readiness(session: Session | scoped_session[Any]) -> list[str]:
@@ -38,6 +44,16 @@ def readiness(session: Session | scoped_session[Any]) -> list[str]:
     currency, wanted = session.execute(CURRENCY).scalar_one(), settings.current().currency
     if currency != wanted:
         return [f"the ledger is in {currency}: CURRENCY={wanted} would call it what it is not"]
+    return []
+
+
+def warnings(session: Session | scoped_session[Any]) -> list[str]:
+    """What is wrong and keeps no request from being answered."""
+    age_s = session.execute(HEARTBEAT).scalar_one()
+    if age_s is None:
+        return ["the guardian has made no round yet"]
+    if age_s >= HEARTBEAT_S:
+        return [f"the guardian has made no round for {age_s:.0f} s"]
     return []
 
 

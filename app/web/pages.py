@@ -11,7 +11,7 @@ from app.kernel.db import db, in_transaction, sql
 from app.web import stopped
 from app.web.access import public
 from app.web.context import navigation
-from app.web.health import readiness
+from app.web.health import readiness, warnings
 from app.web.language import LANGUAGE_COOKIE, LANGUAGES, THEME_COOKIE, THEMES, remember
 from app.web.sessions import SignedIn, signed_in
 
@@ -70,13 +70,15 @@ def healthz() -> Response:
 def readyz() -> Response:
     """Whether the database can be reached and is migrated: 200, else 503 with the reasons.
 
-    During an emergency stop it is ready, for reading; the incident is named.
+    During an emergency stop it is ready, for reading; the incident is named. A guardian that
+    makes no rounds is a warning: the requests can be answered.
     """
     reasons = readiness(db.session)
     stop = None if reasons else stopped.shown()
     status = {
         "status": "unavailable" if reasons else "ok",
         "reasons": reasons,
+        "warnings": [] if reasons else warnings(db.session),
         "stopped": stop.incident if stop else None,
     }
     return make_response(status, 503 if reasons else 200)

@@ -60,7 +60,8 @@ def test_every_part_of_the_system_is_a_service():
         assert SERVICES[name]["command"] == ["python", f"{name}.py"]
         assert (ROOT / f"{name}.py").exists()
     assert SERVICES["migrate"]["command"][:3] == ["flask", "--app", "app"]
-    assert "app:create_app()" in DOCKERFILE
+    assert '"gunicorn", "web:app"' in DOCKERFILE
+    assert (ROOT / "web.py").exists()
 
 
 @pytest.mark.parametrize("service", sorted(APP_SERVICES))
@@ -116,7 +117,15 @@ def test_what_the_image_copies_is_let_through():
     let_through = {
         line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"
     }
-    for needed in ("app", "migrations", "templates", "static", "worker.py", "requirements.txt"):
+    for needed in (
+        "app",
+        "migrations",
+        "templates",
+        "static",
+        "web.py",
+        "worker.py",
+        "requirements.txt",
+    ):
         assert needed in let_through
     for path in let_through - {"translations"}:
         assert (ROOT / path).exists(), path

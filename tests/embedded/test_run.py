@@ -21,7 +21,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 COPIED = ["app", "bin", "embedded", "migrations", "static", "templates", "translations"]
 COPIED += [path.name for path in ROOT.glob("requirements*.txt")]
-COPIED += ["package.json", "package-lock.json", "worker.py", "scheduler.py"]
+COPIED += ["package.json", "package-lock.json", "web.py", "worker.py", "scheduler.py"]
 START_TIMEOUT_S = 180  # a few seconds, unless the machine is busy with other things
 STOP_TIMEOUT_S = 10  # what is promised
 ADMIN = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.guardian.checks.declaration import Check, checked_alike
+from app.kernel.system import HEARTBEAT_S
 
 WAITS_S = 60
 TRANSACTION_S = 120
@@ -98,4 +99,17 @@ SELECT current_setting('synchronous_standby_names') AS wanted
 WHERE current_setting('synchronous_standby_names') <> '' AND NOT pg_is_in_recovery()
   AND NOT EXISTS (SELECT FROM pg_stat_replication)""",
     ),
+)
+
+# No check of the rounds: whoever watches over them looks (app.guardian.heartbeat).
+HEARTBEAT = Check(
+    name="the guardian makes its rounds",
+    means=f"No round of the guardian was finished for {HEARTBEAT_S} s: nothing is checked, and"
+    " nothing would be stopped.",
+    to_do="Is a worker running, and the scheduler (Health)? Their logs say why a round fails.",
+    whole=f"""
+SELECT finished_at, rounds FROM guardian_rounds WHERE scope = 'increment'
+  AND coalesce(finished_at < now() - interval '{HEARTBEAT_S} seconds', true)""",
+    increment=None,
+    is_money=False,
 )

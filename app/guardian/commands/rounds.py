@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from app.guardian import alerts
-from app.guardian.checks import BY_NAME, CHECKS, Check
+from app.guardian.checks import BY_NAME, CHECKS, HEARTBEAT, Check
 from app.kernel.db import command, sql
 
 log = structlog.get_logger(__name__)
@@ -220,44 +220,55 @@ def _rows(
 @command
 def _keep(session: Session, looked: Sequence[Finding], scope: Scope) -> None:
     for finding in looked:
-        names = {
-            "name": finding.check_name,
-            "is_money": finding.is_money,
-            "scope": scope,
-            "ms": finding.ms,
-            "rows": finding.rows,
-            "error": finding.error,
-            "evidence": json.dumps(finding.evidence),
-        }
-        session.execute(KEEP_RESULT, names)
+        check = BY_NAME[finding.check_name]
+        session.execute(
+            KEEP_RESULT,
+            {
+                "name": finding.check_name,
+                "scope": scope,
+                "ms": finding.ms,
+                "rows": finding.rows,
+                "error": finding.error,
+            },
+        )
         if finding.rows:
-            _keep_finding(session, names)
-        elif finding.error is None and _clears(BY_NAME[finding.check_name], scope):
-            session.execute(RESOLVED, names)
+            keep_finding(session, check, finding, scope)
+        elif finding.error is None and _clears(check, scope):
+            session.execute(RESOLVED, {"name": check.name})
 
 
 def _clears(check: Check, scope: Scope) -> bool:
     return scope == "whole" or not check.is_windowed
 
 
-def _keep_finding(session: Session, names: dict[str, Any]) -> None:
+def keep_finding(session: Session, check: Check, finding: Finding, scope: Scope) -> bool:
+    """Keep what was found until it is clean; whether it is news, of which people are told."""
+    names = {
+        "name": check.name,
+        "is_money": check.is_money,
+        "scope": scope,
+        "rows": finding.rows,
+        "evidence": json.dumps(finding.evidence),
+    }
     if session.execute(SEEN_AGAIN, names).rowcount:  # type: ignore[attr-defined]
-        return
-    session.execute(FOUND, names)
-    check = BY_NAME[names["name"]]
-    rows = json.dumps(json.loads(names["evidence"]), indent=1, ensure_ascii=False)[:6000]
+        return False
+    if not session.execute(FOUND, names).rowcount:  # type: ignore[attr-defined]
+        return False
+    rows = json.dumps(finding.evidence, indent=1, ensure_ascii=False)[:6000]
     alerts.write(
         session,
         "finding",
         f"aTES: not in order: {check.name}",
-        f"{check.means}\n\nWhat to do: {check.to_do}\n\nRows found: {names['rows']}\n{rows}",
+        f"{check.means}\n\nWhat to do: {check.to_do}\n\nRows found: {finding.rows}\n{rows}",
     )
+    return True
 
 
 @command
 def _finish_increment(session: Session, window: Mapping[str, Any]) -> None:
     if session.execute(FINISH_INCREMENT, dict(window)).rowcount:  # type: ignore[attr-defined]
         session.execute(COUNT_DELAYS, dict(window))
+        session.execute(RESOLVED, {"name": HEARTBEAT.name})
 
 
 @command

@@ -10,7 +10,7 @@ from psycopg import errors as pg
 from sqlalchemy.exc import DBAPIError
 
 from app.guardian import commands, parts, queries
-from app.guardian.checks import CHECKS
+from app.guardian.checks import CHECKS, RULES
 from app.guardian.pages.blueprint import blueprint
 from app.kernel import system
 from app.kernel.db import db
@@ -86,6 +86,7 @@ def _page(form: Form, status: int = 200) -> Response:
         state=system.state(session),
         parts=parts.all_parts(session),
         checks=checks,
+        rules={rule.name: rule for rule in RULES},
         findings=list(findings.values()),
         rounds=queries.rounds(session),
         ticks=queries.ticks(session),
