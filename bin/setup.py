@@ -83,13 +83,16 @@ def become(module: str, words: list[str]) -> None:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Hold the project folder's lock, saying so if another set-up has it."""
-    folder = os.open(ROOT, os.O_RDONLY)
+    """Hold the lock of the folder that .venv lies in, saying so if another set-up has it.
+
+    Worktrees may share one .venv by a link: then the lock is theirs together.
+    """
+    folder = os.open(VENV.resolve().parent, os.O_RDONLY)
     try:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("Waiting for another set-up in this folder")
+            say("Waiting for another set-up of this .venv")
             fcntl.flock(folder, fcntl.LOCK_EX)
         yield
     finally:
