@@ -59,7 +59,13 @@ _WORK: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "SEED",
         ("Order", "Weigh", "Compare prices of", "Label", "Rotate the stock of"),
-        ("sunflower seed", "millet for November", "nut mix B", "dried mango", "pellets for chicks"),
+        (
+            "sunflower seed",
+            "millet for the finches",
+            "nut mix B",
+            "dried mango",
+            "pellets for chicks",
+        ),
     ),
     (
         "WEB",

@@ -1,15 +1,18 @@
 """Thirty business days of the demo company, played through the real commands and the relay.
 
 The clock is set to each moment of each day; people create and complete tasks, a manager
-reshuffles, the relay posts, the accountant closes the day. Nothing is written into the tables by
-hand. A seeding that was cut off goes on with the first day that is not closed.
+reshuffles, the relay posts, the accountant closes the day. Today is played up to now. Nothing is
+written into the tables by hand. A seeding that was cut off goes on with the first day that is not
+closed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
+from functools import partial
 from random import Random
+from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
@@ -31,6 +34,8 @@ DAYS = 30
 STEPS = 10
 DAY_BEGINS = timedelta(hours=9)
 STEP = timedelta(minutes=54)
+# What is played of today, even if it began a short while ago.
+MORNING = timedelta(hours=3)
 
 # Whether the history is told: it ends with the clock back at the real time, or beyond it.
 STATE = sql("""
@@ -42,8 +47,12 @@ OPEN_TASKS = sql("""
 SELECT t.id, t.assigned_to, u.login, u.role FROM tasks t JOIN users u ON u.id = t.assigned_to
 WHERE NOT t.is_finished ORDER BY t.id
 """)
-REAL_TODAY = sql("SELECT (now() AT TIME ZONE :timezone)::date")
+REAL_NOW = sql("SELECT now(), (now() AT TIME ZONE :timezone)::date")
 NUMBER = sql("SELECT count(*) FROM tasks")
+ACTORS = sql("SELECT id, login, role FROM users WHERE login = ANY(:logins)")
+
+
+Act = Callable[[], Any]
 
 
 def seed(on_progress: Callable[[int, int], None], *, days: int = DAYS) -> bool:
@@ -58,14 +67,14 @@ def seed(on_progress: Callable[[int, int], None], *, days: int = DAYS) -> bool:
     people, is_being_told, last_closed = _state()
     if people and not is_being_told:
         return False
-    today = _real_today()
+    now, today = _real_now()
     first = last_closed + timedelta(days=1) if last_closed else today - timedelta(days=days)
-    _set_clock(first, timedelta(hours=8))
+    _set_clock(_midnight(first) + timedelta(hours=8))
     _hire()
     for number in range((today - first).days):
         _play_day(first + timedelta(days=number))
         on_progress(number + 1, (today - first).days)
-    _play_morning(today)
+    _play_today(today, now)
     _reset_clock()
     relay.drain(accounting.ACCOUNTING)
     while send_due_mail(at_once=100):
@@ -87,37 +96,61 @@ def _hire() -> None:
 
 
 def _play_day(day: date) -> None:
+    begins = _midnight(day) + DAY_BEGINS
+    _play_hours(day, begins, begins + STEPS * STEP)
+    _set_clock(_midnight(day + timedelta(days=1)) + timedelta(minutes=5))
+    accounting.pay_to_workers(_actors()["accountant"], business_day=day)
+
+
+def _play_today(day: date, now: datetime) -> None:
+    midnight = _midnight(day)
+    begins = max(midnight, min(midnight + DAY_BEGINS, now - MORNING))
+    _play_hours(day, begins, min(now, begins + STEPS * STEP))
+
+
+def _play_hours(day: date, begins: datetime, ends: datetime) -> None:
     random = Random(day.toordinal())
     load = 2 if day.weekday() >= 5 else 6
-    for step in range(STEPS):
-        _set_clock(day, DAY_BEGINS + step * STEP)
-        _create(random, random.randint(load - 2, load + 2))
-        _complete(random, share=random.uniform(0.03, 0.15))
+    steps = max(1, round((ends - begins) / STEP))
+    length = (ends - begins) / steps
+    for step in range(steps):
+        _play_step(random, begins + step * length, length, load)
         if step == STEPS // 2 and day.weekday() < 5:
-            tasks.reassign_tasks(_named("manager"))
-    _set_clock(day + timedelta(days=1), timedelta(minutes=5))
-    accounting.pay_to_workers(_named("accountant"), business_day=day)
+            tasks.reassign_tasks(_actors()["manager"])
 
 
-def _play_morning(day: date) -> None:
-    random = Random(day.toordinal())
-    _set_clock(day, timedelta(minutes=10))
-    _create(random, 24)
-    _complete(random, share=0.15)
+def _play_step(random: Random, begins: datetime, length: timedelta, load: int) -> None:
+    """Somebody creates a task, somebody completes one, each at a moment of its own."""
+    acts = [
+        *_creations(random, random.randint(load - 2, load + 2)),
+        *_completions(random, share=random.uniform(0.03, 0.15)),
+    ]
+    random.shuffle(acts)
+    moments = sorted(random.random() for _ in acts)
+    for moment, act in zip(moments, acts, strict=True):
+        _at(begins + moment * length, act)
 
 
-def _create(random: Random, count: int) -> None:
-    for _ in range(count):
-        login, _role = random.choice(PEOPLE)
-        name, description = draw_task(random, _next_number())
-        tasks.create_task(_named(login), name=name, description=description)
+def _creations(random: Random, count: int) -> Iterator[Act]:
+    people = list(_actors().values())
+    for number in range(_next_number(), _next_number() + count):
+        name, description = draw_task(random, number)
+        creator = random.choice(people)
+        yield partial(tasks.create_task, creator, name=name, description=description)
 
 
-def _complete(random: Random, *, share: float) -> None:
+def _completions(random: Random, *, share: float) -> Iterator[Act]:
     for task_id, assignee in _open_tasks():
         # Some work faster than others, so that some balances are below zero.
         if random.random() < share * (0.4 + (assignee.user_id % 5) / 4):
-            tasks.complete_task(assignee, task_id)
+            yield partial(tasks.complete_task, assignee, task_id)
+
+
+@command
+def _at(session: Session, moment: datetime, act: Act) -> None:
+    """Do `act` when the clock shows `moment`, in one transaction."""
+    clock.move_to(session, moment)
+    act()
 
 
 @command
@@ -136,8 +169,9 @@ def _exists(session: Session, login: str) -> bool:
 
 
 @command
-def _named(session: Session, login: str) -> Actor:
-    return actor_named(session, login)
+def _actors(session: Session) -> dict[str, Actor]:
+    rows = session.execute(ACTORS, {"logins": [login for login, _ in PEOPLE]})
+    return {row.login: Actor(row.id, row.login, Role(row.role)) for row in rows}
 
 
 @command
@@ -154,16 +188,20 @@ def _open_tasks(session: Session) -> list[tuple[int, Actor]]:
 
 
 @command
-def _real_today(session: Session) -> date:
+def _real_now(session: Session) -> tuple[datetime, date]:
     names = {"timezone": settings.current().business_timezone}
-    today: date = session.execute(REAL_TODAY, names).scalar_one()
-    return today
+    now, today = session.execute(REAL_NOW, names).one()
+    return now, today
 
 
 @command
-def _set_clock(session: Session, day: date, after_midnight: timedelta) -> None:
-    midnight: datetime = clock.start_of(session, day, settings.current().business_timezone)
-    clock.move_to(session, midnight + after_midnight)
+def _midnight(session: Session, day: date) -> datetime:
+    return clock.start_of(session, day, settings.current().business_timezone)
+
+
+@command
+def _set_clock(session: Session, moment: datetime) -> None:
+    clock.move_to(session, moment)
 
 
 @command
