@@ -13,7 +13,6 @@ Chromium is found on PATH. Without it these tests fail where CI=true, and are sk
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,31 +26,17 @@ from app.kernel.db import db
 from app.kernel.settings import Settings
 from embedded.postgres import Cluster
 from embedded.valkey import Server
-from tests.browser.visitors import Visitor
+from tests.browser.visitors import BUSY, CALM, Visitor, chromium_path
 from tests.databases import Databases
 from tests.flows.running import Running, started
 
 DAYS = 8  # a week of history fills every page, and is told sooner than a month
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 WIDE, TALL = 1280, 900
-CALM = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-BUSY = """
-SELECT u.login FROM users u JOIN tasks t ON t.assigned_to = u.id AND NOT t.is_finished
-WHERE u.role IN ('developer', 'other') GROUP BY u.login HAVING count(*) >= %s
-ORDER BY count(*) DESC, u.login
-"""
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    found = next((path for path in map(shutil.which, NAMES) if path), None)
+    found = chromium_path()
     if found is None and os.environ.get("CI") == "true":
         pytest.fail("No Chromium on PATH: .ci/run installs it")
     if found is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,22 @@ from typing import Any
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import BrowserContext, Page, Request
 
+# Names of Chromium on PATH, and what makes it work as root and ask nobody but us.
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CALM = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+# Who has at least so many open tasks, those with most first.
+BUSY = """
+SELECT u.login FROM users u JOIN tasks t ON t.assigned_to = u.id AND NOT t.is_finished
+WHERE u.role IN ('developer', 'other') GROUP BY u.login HAVING count(*) >= %s
+ORDER BY count(*) DESC, u.login
+"""
 PASSWORD = "a-parrot-is-paid-daily"
 # A browser tells of every 4xx; those that a test asks for are not news, a 5xx is.
 REFUSAL = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
@@ -30,6 +47,11 @@ DOUBLED_IDS = """() => {
 }"""
 # Two frames: what a change of theme or a swap left to be drawn is drawn.
 DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+def chromium_path() -> str | None:
+    """Where Chromium is, if it is on PATH."""
+    return next((path for path in map(shutil.which, NAMES) if path), None)
 
 
 @dataclass
