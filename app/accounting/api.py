@@ -12,7 +12,7 @@ from marshmallow import Schema, fields
 
 from app.accounting import commands, queries
 from app.accounting.queries import LedgerFilter, Period
-from app.kernel import clock, settings
+from app.kernel import settings
 from app.kernel.db import db
 from app.kernel.periods import MAX_DAYS, MIN_YEAR
 from app.web.access import current_actor, requires
@@ -20,6 +20,7 @@ from app.web.fields import Day, Money, Number, of_query
 from app.web.idempotency import run_repeatable
 from app.web.keyset import Cursor, Page, PageQuery, page_of
 from app.web.openapi import Blueprint
+from app.web.today import business_today
 
 blueprint = Blueprint("accounting_api", __name__, description="Accounts, transfers, payouts")
 
@@ -192,7 +193,7 @@ def _page(rows: Sequence[Any], *, more: bool) -> dict[str, Any]:
 def _period(query: dict[str, Any]) -> Period:
     """The period of the query: up to today, and from as far back as a period may go."""
     first, last = query.get("from_"), query.get("to")
-    today = clock.today(db.session(), settings.current().business_timezone)
+    today = business_today()
     last = last or max(today, first or today)
     earliest = max(last.toordinal() - MAX_DAYS, date(MIN_YEAR, 1, 1).toordinal())
     with of_query():

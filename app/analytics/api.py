@@ -16,6 +16,7 @@ from app.web.access import requires
 from app.web.fields import Day, Money, of_query
 from app.web.keyset import Cursor, Page, PageQuery, page_of
 from app.web.openapi import Blueprint
+from app.web.today import business_today
 
 blueprint = Blueprint("analytics_api", __name__, description="Analytics")
 
@@ -132,7 +133,7 @@ def _period(query: dict[str, Any]) -> tuple[date, date]:
         name: query[field] for name, field in (("from", "from_"), ("to", "to")) if field in query
     }
     if not ends:
-        return queries.period_around(db.session(), cast(PeriodName, query.get("period", "day")))
+        return queries.period_until(business_today(), cast(PeriodName, query.get("period", "day")))
     if "period" in query:
         raise BadInput(fields={"?period": "Give a period by name or by its ends, not both"})
     if len(ends) == 1:

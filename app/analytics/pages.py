@@ -1,8 +1,12 @@
-"""The administrator's analytics, in parts: one that fails leaves the others standing."""
+"""The administrator's analytics, in parts that load alone: one that fails leaves the others.
+
+Without JavaScript the page leads to each part by a link, and the part is a page.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast, get_args
 
@@ -13,12 +17,12 @@ from sqlalchemy.exc import DBAPIError
 
 from app.analytics import queries
 from app.analytics.queries import PeriodName
-from app.kernel import clock, settings
 from app.kernel.db import db
 from app.kernel.errors import BadInput, NotFound
 from app.kernel.periods import Period, chart_points, named_period, parse_period
 from app.web import htmx
 from app.web.access import requires
+from app.web.today import business_today
 
 log = structlog.get_logger(__name__)
 
@@ -32,36 +36,54 @@ PERIODS: tuple[tuple[PeriodName, LazyString], ...] = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the page: what it is called, and what its template gets, read now."""
+
+    title: LazyString
+    read: Callable[[Period], dict[str, Any]]
+
+
 @blueprint.get("/analytics")
 @requires("see_analytics")
 def index() -> Response:
     """Income, debts, the most expensive tasks, and how tasks flow, over any period."""
-    period = _asked_period()
-    return htmx.page(
-        "analytics/index.html",
-        period=_form(period),
-        parts={name: _part(name, period) for name in PARTS},
-    )
+    period, step = _asked_period(), _asked_step()
+    parts = [
+        {"name": name, "title": PARTS[name].title, "url": _part_url(name, period, step)}
+        for name in PARTS
+    ]
+    return htmx.page("analytics/index.html", period=_form(period, "index"), parts=parts)
 
 
 @blueprint.get("/analytics/<part>")
 @requires("see_analytics")
 def part(part: str) -> Response:
-    """One part of the page, by itself."""
+    """One part: in its place on the page, or as a page of its own."""
     if part not in PARTS:
         raise NotFound("There is no such part of analytics")
-    return Response(_part(part, _asked_period()))
+    period = _asked_period()
+    return htmx.page(
+        "analytics/part.html",
+        "analytics/_part.html",
+        name=part,
+        html=_part(part, period),
+        period=_form(period, "part", part=part),
+        title=PARTS[part].title,
+        index_url=url_for("analytics.index", **_ends(period)),
+    )
 
 
 def _part(name: str, period: Period) -> str:
     """The part as HTML; a query that fails is logged and says so in its own place."""
     try:
-        return render_template(f"analytics/_{name}.html", **PARTS[name](period))
+        shown = PARTS[name].read(period)
     except DBAPIError:
         log.exception("analytics_part_failed", part=name)
         db.session().rollback()
-        url = url_for("analytics.part", part=name, **_ends(period))
+        url = _part_url(name, period, _asked_step())
         return render_template("analytics/_failed.html", name=name, url=url)
+    return render_template(f"analytics/_{name}.html", **shown)
 
 
 def _income(period: Period) -> dict[str, Any]:
@@ -97,21 +119,15 @@ def _negative(period: Period) -> dict[str, Any]:
 
 
 def _dear(period: Period) -> dict[str, Any]:
-    step = cast(PeriodName, request.args.get("step", "day"))
-    if step not in get_args(PeriodName):
-        raise BadInput(fields={"step": "day, week or month"})
+    step = _asked_step()
     first, last = period.first, period.last
-    spans = [(str(label), *queries.period_around(db.session(), name)) for name, label in PERIODS]
+    spans = [(str(label), *queries.period_until(business_today(), name)) for name, label in PERIODS]
     spans.append((gettext("The period"), first, last))
     return {
         "most_expensive": [_most_expensive(*span) for span in spans],
         "step": step,
         "steps": [
-            {
-                "name": name,
-                "url": url_for("analytics.index", **_ends(period), step=name) + "#part-dear",
-            }
-            for name in get_args(PeriodName)
+            {"name": name, "url": _part_url("dear", period, name)} for name in get_args(PeriodName)
         ],
         "rows": queries.expensive_over_time(db.session(), first, last, step=step),
     }
@@ -148,18 +164,18 @@ def _shuffled(period: Period) -> dict[str, Any]:
     return {"most": most, "least": least}
 
 
-PARTS: dict[str, Callable[[Period], dict[str, Any]]] = {
-    "income": _income,
-    "negative": _negative,
-    "dear": _dear,
-    "flow": _flow,
-    "shuffled": _shuffled,
+PARTS: dict[str, Part] = {
+    "income": Part(lazy_gettext("Income"), _income),
+    "negative": Part(lazy_gettext("Balances below zero"), _negative),
+    "dear": Part(lazy_gettext("The most expensive task"), _dear),
+    "flow": Part(lazy_gettext("Tasks"), _flow),
+    "shuffled": Part(lazy_gettext("Reshuffled tasks"), _shuffled),
 }
 
 
 def _asked_period() -> Period:
     """A named period, or one between two days, a year at most; the last 30 days by default."""
-    today = clock.today(db.session(), settings.current().business_timezone)
+    today = business_today()
     if name := request.args.get("period", "").strip():
         period = named_period(name, today=today)
     else:
@@ -170,28 +186,40 @@ def _asked_period() -> Period:
     return period
 
 
+def _asked_step() -> PeriodName:
+    step = request.args.get("step", "day")
+    if step not in get_args(PeriodName):
+        raise BadInput(fields={"step": "day, week or month"})
+    return cast(PeriodName, step)
+
+
 def _ends(period: Period) -> dict[str, Any]:
     return {"from": period.first, "to": period.last}
 
 
-def _form(period: Period) -> dict[str, Any]:
+def _part_url(name: str, period: Period, step: PeriodName) -> str:
+    return url_for("analytics.part", part=name, **_ends(period), step=step)
+
+
+def _form(period: Period, page: str, **values: Any) -> dict[str, Any]:
+    endpoint = f"analytics.{page}"
     names = (
         (gettext("7 days"), "day-6"),
         (gettext("This month"), "month"),
         (gettext("Last month"), "month-1"),
         (gettext("This quarter"), "quarter"),
     )
-    today = clock.today(db.session(), settings.current().business_timezone)
+    today = business_today()
     found = [(label, named_period(name, today=today)) for label, name in names]
     found[0] = (found[0][0], Period(found[0][1].first, today))
     return {
-        "action_url": url_for("analytics.index"),
+        "action_url": url_for(endpoint, **values),
         "first_day": period.first,
         "last_day": period.last,
         "presets": [
             {
                 "label": label,
-                "url": url_for("analytics.index", **_ends(span)),
+                "url": url_for(endpoint, **values, **_ends(span)),
                 "active": span == period,
             }
             for label, span in found

@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.doctor import scenario
 from app.guardian import commands as guardian
-from app.guardian import parts, replay
+from app.guardian import parts, queries, replay
 from app.kernel import settings, system
 from app.kernel.db import db, in_transaction
 from app.kernel.errors import AtesError
@@ -128,7 +128,9 @@ def _running() -> str:
 def _parts() -> Iterator[Line]:
     wellness = {"good": True, "warn": None, "bad": False}
     try:
-        for part in parts.all_parts(db.session()):
+        session = db.session()
+        rounds, ticks = queries.rounds(session), queries.ticks(session)
+        for part in parts.all_parts(session, rounds=rounds, ticks=ticks):
             yield Line(part.name.lower(), wellness[part.state], part.note)
     except SQLAlchemyError as error:
         yield Line("parts", is_well=False, note=type(error).__name__)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from flask_babel import gettext
 from redis.exceptions import RedisError
@@ -30,10 +32,10 @@ class Part:
     note: str
 
 
-def all_parts(session: Session) -> list[Part]:
-    """Every part, asked now."""
+def all_parts(session: Session, *, rounds: Mapping[str, Any], ticks: Sequence[Any]) -> list[Part]:
+    """Every part, asked now; `rounds` and `ticks` are those of the queries."""
     redis, workers = _redis(), _workers()
-    return [_database(session), redis, workers, _schedule(session), _guardian(session),
+    return [_database(session), redis, workers, _schedule(ticks), _guardian(rounds),
             _flow(session)]  # fmt: skip
 
 
@@ -79,8 +81,8 @@ def _workers() -> Part:
     return Part(name, "good" if alive else "bad", note)
 
 
-def _schedule(session: Session) -> Part:
-    ages = [row.age_s for row in queries.ticks(session)]
+def _schedule(ticks: Sequence[Any]) -> Part:
+    ages = [row.age_s for row in ticks]
     name = gettext("Schedule")
     if not ages:
         return Part(name, "bad", gettext("nothing has run yet"))
@@ -88,8 +90,8 @@ def _schedule(session: Session) -> Part:
     return Part(name, "good" if min(ages) < SCHEDULE_S else "bad", note)
 
 
-def _guardian(session: Session) -> Part:
-    last = queries.rounds(session)["increment"]
+def _guardian(rounds: Mapping[str, Any]) -> Part:
+    last = rounds["increment"]
     name = gettext("Guardian")
     if last.age_s is None:
         return Part(name, "bad", gettext("no round yet"))

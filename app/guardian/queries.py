@@ -13,13 +13,16 @@ from app.kernel.db import sql
 LETTERS = 200
 STORY_ENTRIES = 20
 
+# The last result of each check and scope, and beside it what the check found and is not clean yet.
 RESULTS = sql("""
-SELECT check_name, scope, checked_at, ms, rows_found, error FROM guardian_results
-""")
-FINDINGS = sql("""
-SELECT check_name, is_money, evidence, rows_found, first_seen_at, last_seen_at, found_by,
-       accepted_at, accepted_rows
-FROM guardian_findings WHERE resolved_at IS NULL ORDER BY is_money DESC, id
+SELECT coalesce(r.check_name, f.check_name) AS check_name, r.scope, r.checked_at, r.ms,
+       r.rows_found, r.error, f.id AS finding_id, f.is_money, f.evidence,
+       f.rows_found AS finding_rows, f.first_seen_at, f.last_seen_at, f.found_by, f.accepted_at,
+       f.accepted_rows
+FROM guardian_results r
+FULL JOIN (SELECT * FROM guardian_findings WHERE resolved_at IS NULL) AS f
+  ON f.check_name = r.check_name
+ORDER BY f.is_money DESC NULLS LAST, f.id, r.check_name
 """)
 # When each kind of round ended last, by the database's clock.
 ROUNDS = sql("""
@@ -94,14 +97,14 @@ ORDER BY id LIMIT :limit
 """)
 
 
-def check_results(session: Session) -> dict[tuple[str, str], Any]:
-    """The last result of each check, by its name and scope."""
-    return {(row.check_name, row.scope): row for row in session.execute(RESULTS)}
+def check_results(session: Session) -> tuple[dict[tuple[str, str], Any], dict[str, Any]]:
+    """The last result of each check, by its name and scope; and by name what is not clean yet.
 
-
-def open_findings(session: Session) -> Sequence[Any]:
-    """What was found and is not clean yet, money first."""
-    return session.execute(FINDINGS).all()
+    Findings of money come first.
+    """
+    rows = session.execute(RESULTS).all()
+    results = {(row.check_name, row.scope): row for row in rows if row.scope}
+    return results, {row.check_name: row for row in rows if row.finding_id}
 
 
 def rounds(session: Session) -> dict[str, Any]:

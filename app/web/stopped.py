@@ -33,6 +33,11 @@ def shown() -> SystemState | None:
     return state if state is not None and state.is_stopped else None
 
 
+def state() -> SystemState:
+    """The system's state, as this process knows it; UNREADABLE where it cannot be read."""
+    return _kept_or_read() or system.UNREADABLE
+
+
 def forget() -> None:
     """Ask again at the next page: this process has just stopped or resumed."""
     current_app.extensions[_EXTENSION] = None

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from flask_babel import lazy_gettext
 from sqlalchemy.exc import OperationalError
 
 from app.accounting.commands import pay_to_workers
@@ -99,6 +100,15 @@ def test_times_to_finish_and_reshuffles(company: Company, make_user: Callable) -
     assert least[0].assignments == 1
 
 
+def every_part(browser: Any) -> str:
+    """What htmx puts together of the page's parts."""
+    answers = [browser.get(f"/analytics/{name}", htmx=True) for name in pages.PARTS]
+    html = "".join(answer.get_data(as_text=True) for answer in answers)
+    assert "<html" not in html
+    assert "<html" in browser.get("/analytics/flow").get_data(as_text=True)
+    return html
+
+
 def test_a_part_that_fails_leaves_the_others(
     company: Company, make_user: Callable, sign_in: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,13 +116,16 @@ def test_a_part_that_fails_leaves_the_others(
     company.at(NOON)
     earn(company, user.id, NOON - timedelta(days=1))
     company.call(pay_to_workers, make_user("internalservice").actor)
-    assert "could not be loaded" not in admin.get("/analytics").get_data(as_text=True)
+    html = admin.get("/analytics").get_data(as_text=True)
+    assert 'hx-get="/analytics/income?' in html
+    assert 'href="/analytics/income?' in html, "where there is no JavaScript"
+    assert "could not be loaded" not in every_part(admin)
 
     def fails(_: Any) -> dict[str, Any]:
         raise OperationalError("SELECT 1", {}, Exception("cancelled"))
 
-    monkeypatch.setitem(pages.PARTS, "negative", fails)
-    html = admin.get("/analytics").get_data(as_text=True)
+    monkeypatch.setitem(pages.PARTS, "negative", pages.Part(lazy_gettext("Income"), fails))
+    html = every_part(admin)
     assert html.count("could not be loaded") == 1
     assert "Income today" in html
     assert "Reshuffled most" in html
@@ -123,6 +136,6 @@ def test_a_part_that_fails_leaves_the_others(
 
 
 def test_a_company_without_any_account_sees_its_page(make_user: Callable, sign_in: Any) -> None:
-    html = sign_in(make_user("administrator")).get("/analytics").get_data(as_text=True)
+    html = every_part(sign_in(make_user("administrator")))
     assert "Nobody owes the company anything" in html
     assert "could not be loaded" not in html

@@ -94,7 +94,7 @@ def test_the_most_expensive_task_of_a_period_with_ties(
         ("week", ["this week"]),
         ("month", ["this month"]),
     ):
-        assert names(*read(company, queries.period_around, period)) == expected, period
+        assert names(*queries.period_until(TODAY, period)) == expected, period
     assert names(TODAY - timedelta(days=1), TODAY - timedelta(days=1)) == ["yesterday"]
     assert names(date(2026, 3, 1), TODAY) == ["last month"]
     assert names(TODAY + timedelta(days=1), TODAY + timedelta(days=9)) == []
@@ -107,15 +107,13 @@ def test_periods_that_are_none_are_refused(company: Company) -> None:
         assert set(refusal.value.fields) == {"to"}
 
 
-def test_weeks_begin_on_monday_and_months_on_their_first(company: Company) -> None:
-    for moment, week, month in (
-        (NOON, date(2026, 4, 13), date(2026, 4, 1)),
-        (datetime(2026, 4, 13, tzinfo=UTC), date(2026, 4, 13), date(2026, 4, 1)),
-        (datetime(2026, 4, 19, 23, 59, tzinfo=UTC), date(2026, 4, 13), date(2026, 4, 1)),
-        (datetime(2027, 1, 1, tzinfo=UTC), date(2026, 12, 28), date(2027, 1, 1)),
+def test_weeks_begin_on_monday_and_months_on_their_first() -> None:
+    for today, week, month in (
+        (TODAY, date(2026, 4, 13), date(2026, 4, 1)),
+        (date(2026, 4, 13), date(2026, 4, 13), date(2026, 4, 1)),
+        (date(2026, 4, 19), date(2026, 4, 13), date(2026, 4, 1)),
+        (date(2027, 1, 1), date(2026, 12, 28), date(2027, 1, 1)),
     ):
-        company.at(moment)
-        today = moment.date()
-        assert read(company, queries.period_around, "day") == (today, today)
-        assert read(company, queries.period_around, "week") == (week, today)
-        assert read(company, queries.period_around, "month") == (month, today)
+        assert queries.period_until(today, "day") == (today, today)
+        assert queries.period_until(today, "week") == (week, today)
+        assert queries.period_until(today, "month") == (month, today)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import BrowserContext, Page, Request
+from playwright.sync_api import BrowserContext, Page, Request, expect
 
 # Names of Chromium on PATH, and what makes it work as root and ask nobody but us.
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -70,8 +70,9 @@ class Visitor:
         self.page.on("request", self._check_origin)
 
     def open(self, path: str) -> Page:
-        """Open a page of the system under test."""
+        """Open a page of the system under test, with those of its parts that load alone."""
         self.page.goto(self.address + path)
+        expect(self.page.locator("[data-loading]")).to_have_count(0)
         return self.page
 
     def sign_in(self, login: str, password: str = PASSWORD) -> Page:

@@ -17,10 +17,9 @@ from app.accounting.queries import (
     parse_day,
     parse_period,
 )
-from app.kernel import clock, settings
-from app.kernel.db import db
 from app.kernel.errors import BadInput
 from app.web.arguments import is_whole_number, whole_number
+from app.web.today import business_today
 
 DEFAULT_DAYS = 30
 
@@ -75,11 +74,6 @@ def sent_filter() -> LedgerFilter:
         kind=form.get("kind") or None,
         text=form.get("q", "").strip(),
     )
-
-
-def business_today() -> date:
-    """The business day that goes on."""
-    return clock.today(db.session(), settings.current().business_timezone)
 
 
 def period_form(endpoint: str, wanted: LedgerFilter, **values: Any) -> PeriodForm:

@@ -12,7 +12,6 @@ from app.accounting.pages.period import (
     arguments,
     asked_cursor,
     asked_filter,
-    business_today,
     cursor_after,
     period_form,
 )
@@ -21,6 +20,7 @@ from app.kernel.db import db
 from app.kernel.periods import chart_points
 from app.web import htmx
 from app.web.access import requires
+from app.web.today import business_today
 
 SHOWN_PEOPLE = 200
 
@@ -66,7 +66,7 @@ def _summary(wanted: LedgerFilter) -> dict[str, Any]:
             }
             for row in accounts
         ],
-        "balances_sum_cents": queries.sum_of_balances(session),
+        "balances_sum_cents": accounts[0].sum_of_balances if accounts else 0,
         "runs": _runs(),
         "direct": sums.transfers <= queries.PAGE_MAX,
         "files": {

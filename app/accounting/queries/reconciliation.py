@@ -132,7 +132,7 @@ JOIN users u ON u.id = a.user_id
 WHERE {_SAME}
 """
 
-# Each: its name, the statement that counts both sides, the one that lists the differences.
+# Each: its name, what counts both sides, what lists the differences: one statement together.
 CHECKS: dict[str, tuple[str, str]] = {
     "fees": _board_against_ledger("'create', 'assign'", "assign_fee"),
     "rewards": _board_against_ledger("'complete'", "completion_reward"),
@@ -166,10 +166,14 @@ def reconcile(session: Session, period: Period) -> list[Reconciled]:
 
 def _check(session: Session, name: str, names: dict[str, Any]) -> Reconciled:
     counts, differences = CHECKS[name]
-    left, right = session.execute(sql(counts), names).one()
     statement = f"""
-    SELECT x.*, count(*) OVER () AS of FROM ({differences}) AS x
-    ORDER BY x.day NULLS FIRST, x.at, x.task_id LIMIT :shown
+    SELECT sides.*, x.* FROM ({counts}) AS sides (left_count, right_count)
+    LEFT JOIN (SELECT y.*, count(*) OVER () AS of FROM ({differences}) AS y
+               ORDER BY y.day NULLS FIRST, y.at, y.task_id LIMIT :shown) AS x ON true
+    ORDER BY x.day NULLS FIRST, x.at, x.task_id
     """
     rows = session.execute(sql(statement), {**names, "shown": SHOWN}).all()
-    return Reconciled(name, left, right, rows[0].of if rows else 0, rows)
+    found = [row for row in rows if row.fault is not None]
+    return Reconciled(
+        name, rows[0].left_count, rows[0].right_count, found[0].of if found else 0, found
+    )

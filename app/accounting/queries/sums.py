@@ -13,9 +13,10 @@ from app.accounting.queries.filters import LedgerFilter
 from app.kernel import settings
 from app.kernel.db import sql
 
-# Every employee's balance, the largest debt first; keyset by (balance, id).
+# Every employee's balance, the largest debt first, and beside each the sum of all of them.
 BALANCES = sql("""
 SELECT a.id, a.user_id, u.login, u.is_active, a.balance,
+       (sum(a.balance) OVER ())::bigint AS sum_of_balances,
        coalesce(d.rewards, 0) AS rewards_today, coalesce(d.fees, 0) AS fees_today
 FROM accounts a JOIN users u ON u.id = a.user_id
 LEFT JOIN account_days d ON d.account_id = a.id AND d.business_day = :today
@@ -57,9 +58,6 @@ JOIN accounts a ON a.id = t.owner_account_id JOIN users u ON u.id = a.user_id
 WHERE {{where}} GROUP BY 1, 2 ORDER BY sum(t.delta_balance) FILTER (WHERE t.kind <> 'payout')
   DESC NULLS LAST, 1 LIMIT :limit
 """
-SUM_OF_BALANCES = sql(
-    "SELECT coalesce(sum(balance), 0)::bigint FROM accounts WHERE kind = 'employee'"
-)
 NOW = sql("SELECT to_char(business_now() AT TIME ZONE :timezone, 'YYYY-MM-DD HH24:MI:SS')")
 # The balances at the end of a day are those of now less what later days moved.
 POSITIONS = sql("""
@@ -145,13 +143,11 @@ def positions(session: Session, wanted: LedgerFilter) -> Any:
 
 
 def balances(session: Session, today: date, *, limit: int = 500) -> Sequence[Any]:
-    """Every employee's balance, the largest debt first, with today's rewards and fees."""
+    """Every employee's balance, the largest debt first, with today's rewards and fees.
+
+    Each row says the `sum_of_balances` too: of all employees, also of those beyond the limit.
+    """
     return session.execute(BALANCES, {"today": today, "limit": limit}).all()
-
-
-def sum_of_balances(session: Session) -> int:
-    """All employees' balances now together."""
-    return int(session.execute(SUM_OF_BALANCES).scalar_one())
 
 
 def clock_words(session: Session) -> str:

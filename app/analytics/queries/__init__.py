@@ -8,7 +8,7 @@ from app.analytics.queries.money import (
     most_expensive_tasks,
     negative_balances,
     negative_count,
-    period_around,
+    period_until,
     tasks_by_day,
     today_income,
 )
@@ -34,7 +34,7 @@ __all__ = [
     "negative_balances",
     "negative_count",
     "negative_trend",
-    "period_around",
+    "period_until",
     "reshuffled",
     "tasks_by_day",
     "today_income",

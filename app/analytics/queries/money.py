@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
-from app.kernel import clock, settings
+from app.kernel import settings
 from app.kernel.db import sql
 from app.kernel.errors import BadInput
 
@@ -116,9 +116,8 @@ def negative_balances(
     return session.execute(NEGATIVE_BALANCES, names).all()
 
 
-def period_around(session: Session, name: PeriodName) -> tuple[date, date]:
-    """The business day, ISO week (from Monday) or calendar month that the business is in."""
-    today = clock.today(session, settings.current().business_timezone)
+def period_until(today: date, name: PeriodName) -> tuple[date, date]:
+    """The business day `today`, its ISO week (from Monday) or its calendar month, up to it."""
     if name == "day":
         return today, today
     if name == "week":

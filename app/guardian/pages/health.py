@@ -12,7 +12,6 @@ from sqlalchemy.exc import DBAPIError
 from app.guardian import commands, parts, queries
 from app.guardian.checks import CHECKS, RULES
 from app.guardian.pages.blueprint import blueprint
-from app.kernel import system
 from app.kernel.db import db
 from app.kernel.errors import BadInput, Conflict, Unavailable
 from app.web import stopped
@@ -67,8 +66,9 @@ def resume() -> Response:
 
 def _page(form: Form, status: int = 200) -> Response:
     session: Any = db.session()
-    results = queries.check_results(session)
-    findings = {finding.check_name: finding for finding in queries.open_findings(session)}
+    stopped.forget()
+    results, findings = queries.check_results(session)
+    rounds, ticks = queries.rounds(session), queries.ticks(session)
     checks = [
         {
             "check": check,
@@ -83,13 +83,13 @@ def _page(form: Form, status: int = 200) -> Response:
         "guardian/health.html",
         None,
         status,
-        state=system.state(session),
-        parts=parts.all_parts(session),
+        state=stopped.state(),
+        parts=parts.all_parts(session, rounds=rounds, ticks=ticks),
         checks=checks,
         rules={rule.name: rule for rule in RULES},
         findings=list(findings.values()),
-        rounds=queries.rounds(session),
-        ticks=queries.ticks(session),
+        rounds=rounds,
+        ticks=ticks,
         alerts=queries.alerts(session),
         decisions=queries.decisions(session),
         can_stop=current_user().may("stop_and_resume"),
