@@ -13,7 +13,7 @@ from flask import Flask, current_app, g, request, url_for
 from flask_babel import LazyString, lazy_gettext
 
 from app.kernel.settings import Settings
-from app.web import stopped
+from app.web import stopped, styles
 from app.web.language import language, theme
 from app.web.sessions import signed_in
 
@@ -50,27 +50,37 @@ def init_app(app: Flask) -> None:
 
 
 def navigation() -> list[dict[str, Any]]:
-    """The pages that the signed-in user may open: url, label, and whether it is this one."""
+    """The pages that the signed-in user may open: url, label, and aria-current's word if any."""
     user = signed_in()
     if user is None:
         return []
     views = current_app.view_functions
+    shown = [entry for entry in NAVIGATION if entry.endpoint in views and user.may(entry.action)]
+    here = _section(shown)
     return [
         {
             "endpoint": entry.endpoint,
             "url": url_for(entry.endpoint),
             "label": entry.label,
-            "active": request.endpoint == entry.endpoint,
+            "current": "page" if request.endpoint == entry.endpoint else entry is here and "true",
         }
-        for entry in NAVIGATION
-        if entry.endpoint in views and user.may(entry.action)
+        for entry in shown
     ]
+
+
+def _section(shown: list[Entry]) -> Entry | None:
+    """The entry that a page without one of its own is found under: the last of its context."""
+    has_own = any(entry.endpoint == request.endpoint for entry in shown)
+    if has_own or (request.blueprint == "auth" and request.endpoint != "auth.person"):
+        return None
+    own = [entry for entry in shown if entry.endpoint.partition(".")[0] == request.blueprint]
+    return own[-1] if own else None
 
 
 def asset(filename: str) -> str:
     """The address of a file in static/, with its content's hash, so that it may be kept."""
-    folder = current_app.static_folder or ""
-    return url_for("static", filename=filename, v=_content_hash(Path(folder, filename)))
+    path = Path(current_app.static_folder or "", filename)
+    return url_for("static", filename=filename, v=_content_hash(path))
 
 
 def idempotency_key() -> str:
@@ -94,6 +104,10 @@ def _names() -> dict[str, Any]:
 
 @lru_cache(maxsize=256)
 def _content_hash(path: Path) -> str | None:
-    if not path.is_file():
+    if path.name == styles.NAME:
+        content = styles.joined(path.parent)
+    elif path.is_file():
+        content = path.read_bytes()
+    else:
         return None
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:HASH_LENGTH]
+    return hashlib.sha256(content).hexdigest()[:HASH_LENGTH]

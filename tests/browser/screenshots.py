@@ -56,7 +56,7 @@ class Scene:
     @property
     def name(self) -> str:
         """The name of its files."""
-        words = self.title or re.sub(r"\d{2,}|[0-9a-f]{8}-[0-9a-f-]+", "", self.path)
+        words = self.title or re.sub(r"[0-9a-f]{8}-[0-9a-f-]+|\d[\d-]*", "one", self.path)
         plain = re.sub(r"[^a-z]+", "-", words.lower()).strip("-")
         return f"{self.login or 'nobody'}-{plain or 'home'}"
 

@@ -32,10 +32,23 @@ def test_files_are_kept_for_as_long_as_they_stay_the_same(client):
     import re
 
     page = client.get("/sign-in").text
-    url = re.search(r'href="(/static/app\.css\?v=[0-9a-f]{12})"', page)[1]
+    url = re.search(r'href="(/static/styles\.css\?v=[0-9a-f]{12})"', page)[1]
     assert "immutable" in client.get(url).headers["Cache-Control"]
+    assert client.get("/static/styles.css").headers["Cache-Control"] == "no-cache"
     assert client.get("/static/app.css").headers["Cache-Control"] == "no-cache"
     assert "Set-Cookie" not in client.get(url).headers
+
+
+def test_a_page_waits_for_one_stylesheet_that_holds_every_part(client):
+    page = client.get("/sign-in").text
+    assert page.count('rel="stylesheet"') == 1
+    found = client.get("/static/styles.css")
+    assert found.mimetype == "text/css"
+    for part in ("app.css", "components.css", "print.css"):
+        assert client.get(f"/static/{part}").text in found.text
+    assert "@media print {\n/* Paper" in found.text
+    again = client.get("/static/styles.css", headers={"If-None-Match": found.headers["ETag"]})
+    assert again.status_code == 304
 
 
 def test_over_tls_cookies_and_headers_are_strict(make_app):
@@ -86,3 +99,22 @@ def test_full_pages_for_boosted_links_and_restored_history(sign_in, make_user):
     for names, fragment in cases.items():
         with app.test_request_context(headers=dict.fromkeys(names, "true")):
             assert htmx.wants_fragment() is fragment
+
+
+@pytest.mark.parametrize(
+    ("url", "word", "label"),
+    [
+        ("/tasks/mine", "page", "My tasks"),
+        ("/tasks/reassignment", "true", "All tasks"),
+        ("/system/events", "true", "Health"),
+        ("/settings", None, None),
+    ],
+)
+def test_a_page_says_where_in_the_navigation_it_is(url, word, label, sign_in, make_user):
+    import re
+
+    nav = (
+        sign_in(make_user("administrator")).get(url).text.partition("<nav")[2].partition("</nav")[0]
+    )
+    found = re.findall(r'aria-current="(\w+)">([^<]+)<', nav)
+    assert found == ([(word, label)] if word else [])
