@@ -7,13 +7,12 @@ import sys
 from typing import Any
 
 from flask import Flask
-from redis import Redis
 from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 
 from app import create_app
 from app.accounting.queries.zone import refuse_moved_day
-from app.kernel import settings
+from app.kernel import redis_address, settings
 from app.kernel.db import db
 from app.kernel.errors import Conflict
 from app.outbox.doorbell import DEFAULT_QUEUE, RELAY_QUEUE
@@ -51,7 +50,7 @@ def main() -> None:
         except Conflict as refusal:
             sys.exit(refusal.message)
         relay()
-    connection = Redis.from_url(settings.current().redis_url)
+    connection = redis_address.connect(settings.current().redis_url)
     queues = [
         Queue(name, connection=connection, serializer=JSONSerializer)
         for name in (RELAY_QUEUE, DEFAULT_QUEUE)

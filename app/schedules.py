@@ -26,6 +26,7 @@ from app.accounting import commands as accounting
 from app.auth.actors import service_actor
 from app.auth.commands import prune_access
 from app.guardian.jobs import guard, guard_whole
+from app.kernel import redis_address
 from app.kernel.db import command, sql
 from app.kernel.errors import Conflict, Stopped
 from app.outbox import dead_letters
@@ -215,7 +216,7 @@ def run(redis_url: str, schedule: tuple[Scheduled, ...]) -> None:
     """Put due jobs on the queue until a signal ends the process; a lost Redis is waited for."""
     while True:
         clock = _Clock(
-            connection=Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=1),
+            connection=redis_address.connect(redis_url, socket_timeout=5, socket_connect_timeout=1),
             interval=POLL_EVERY_S,
             job_class=_JsonJob,
         )

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue
 from rq.job import Job
@@ -22,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.doctor import scenario
 from app.guardian import commands as guardian
 from app.guardian import parts, queries, replay
-from app.kernel import settings, system
+from app.kernel import redis_address, settings, system
 from app.kernel.db import db, in_transaction
 from app.kernel.errors import AtesError
 from app.outbox.doorbell import DEFAULT_QUEUE, RELAY_QUEUE
@@ -154,7 +153,7 @@ def _played_by_worker() -> str:
 def _done_by_worker(queue: str, function: str, *arguments: str) -> tuple[Any, float]:
     """What a running worker answered, and after how many seconds."""
     began = time.monotonic()
-    with Redis.from_url(
+    with redis_address.connect(
         settings.current().redis_url, socket_timeout=2, socket_connect_timeout=2
     ) as connection:
         jobs = Queue(queue, connection=connection, serializer=JSONSerializer)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from app.kernel import redis_address
 from app.kernel.errors import SettingsError
 
 MIN_SECRET_LENGTH = 32
@@ -61,7 +62,7 @@ class Settings:
         return cls(
             database_url=database_url,
             migration_database_url=_url(env, "MIGRATION_DATABASE_URL", database_url),
-            redis_url=_required(env, "REDIS_URL"),
+            redis_url=_redis_address(env, "REDIS_URL"),
             secret_key=_secret(env, "SECRET_KEY"),
             secret_key_fallbacks=_words(env.get("SECRET_KEY_FALLBACKS", "")),
             data_dir=Path(env.get("ATES_DATA", "var")).resolve(),
@@ -114,6 +115,13 @@ def _url(env: Mapping[str, str], name: str, default: str = "") -> str:
     if not re.match(r"^postgres(ql)?://", value):
         raise SettingsError(f"{name} must be a postgresql:// address")
     return value
+
+
+def _redis_address(env: Mapping[str, str], name: str) -> str:
+    try:
+        return redis_address.check(_required(env, name))
+    except ValueError as error:  # without the address, which has a password in it
+        raise SettingsError(f"{name} is no address of Redis: {error}") from None
 
 
 def _web_address(env: Mapping[str, str], name: str) -> str | None:

@@ -21,6 +21,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 from sqlalchemy.orm import Session
 
+from app.kernel import redis_address
 from app.kernel.db import after_commit
 
 log = structlog.get_logger(__name__)
@@ -40,7 +41,7 @@ class Doorbell:
     """Rings through one Redis connection pool; every failure is logged and dropped."""
 
     def __init__(self, redis_url: str) -> None:
-        self.redis: Redis = Redis.from_url(
+        self.redis: Redis = redis_address.connect(
             redis_url,
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
