@@ -1,14 +1,20 @@
-"""Rows 10, 11 and 12: Redis wiped, dead and stalled. All of it may cost latency only."""
+"""Rows 10 to 13: Redis wiped, dead, stalled, failed over. All of it may cost latency only."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import tempfile
 import time
+from pathlib import Path
 from random import Random
 
+from redis import Redis
 from redis.exceptions import RedisError
 
+from app.kernel import redis_address
+from tests.faults import sentinels
 from tests.faults.journal import Journal, State
 from tests.faults.storm import Stage, recover, storm
 from tests.faults.system import System
@@ -33,14 +39,7 @@ def wiped(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
         return 0
 
     outcome = storm(stage, dice, wipe)
-    try:
-        took_s = system.wait_for(
-            lambda: _is_scheduled(system), "the schedule is back", REGISTERED_S
-        )
-    except AssertionError as late:
-        outcome.wrong.append(str(late))
-    else:
-        outcome.recover_s.append(took_s)
+    _check_scheduled(outcome, system, system.redis())
     return outcome
 
 
@@ -89,11 +88,45 @@ def stalled(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
     return storm(stage, dice, stall, look=look)
 
 
-def _is_scheduled(system: System) -> bool:
+def failed_over(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
+    """The master behind Sentinels is killed: they make another, and everybody goes there."""
+    system = stage.system
+    with contextlib.ExitStack() as ending:
+        folder = ending.enter_context(tempfile.TemporaryDirectory(prefix="ates-sentinels-"))
+        servers = ending.enter_context(sentinels.running(Path(folder)))
+        ending.callback(system.become)  # away from what ends here
+        sabotage = ["first_master_is_kept"] if sabotaged else []
+        system.become(*sabotage, env={"REDIS_URL": servers.url})
+
+        def kill(system: System, _dice: Random) -> int:
+            old = servers.kill_master()
+            system.wait_for(lambda: servers.master() not in (None, old), "there is a new master")
+            if not sabotaged:  # a process that falls over the replica would be started anew
+                servers.servers[old].start()
+            return 1
+
+        outcome = storm(stage, dice, kill)
+        _check_scheduled(outcome, system, redis_address.connect(servers.url))
+    return outcome
+
+
+def _check_scheduled(outcome: Outcome, system: System, client: Redis) -> None:
+    """The schedule registers itself where it was lost."""
+    try:
+        took_s = system.wait_for(
+            lambda: _is_scheduled(client), "the schedule is back", REGISTERED_S
+        )
+    except AssertionError as late:
+        outcome.wrong.append(str(late))
+    else:
+        outcome.recover_s.append(took_s)
+
+
+def _is_scheduled(client: Redis) -> bool:
     from app.schedules import SCHEDULE
 
     try:
-        found = {job.decode() for job in system.redis().zrange(SCHEDULED, 0, -1)}
+        found = {job.decode() for job in client.zrange(SCHEDULED, 0, -1)}
     except RedisError:
         return False
     return found >= {f"ates-{job.name}" for job in SCHEDULE}

@@ -90,6 +90,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(10, "Redis wiped", rows_redis.wiped, "schedule registered once"),
     Fault(11, "Redis dead", rows_redis.dead, "the bell must ring"),
     Fault(12, "Redis stalled", rows_redis.stalled, "no time-outs"),
+    Fault(13, "Sentinel failover", rows_redis.failed_over, "the first master is kept"),
     Fault(14, "mail server refuses, hangs", rows_mail.refuses, "no backoff, no end"),
     Fault(15, "mail server drops", rows_mail.drops, "a new Message-ID each time"),
     Fault(16, "three schedulers", rows_time.three_schedulers, "ticks are not claimed"),
@@ -104,7 +105,6 @@ FAULTS: tuple[Fault, ...] = (
     Fault(26, "paused lock holder", rows_pressure.holder_paused, "transactions may idle"),
     _missing(5, "power loss"),
     _missing(9, "partition"),
-    _missing(13, "Sentinel failover"),
     _missing(19, "disk full"),
     _missing(27, "migration under load"),
     Fault(

@@ -207,6 +207,30 @@ def redis_is_waited_for() -> None:
 
 
 @change
+def first_master_is_kept() -> None:
+    """Sabotage of 13: each process asks the Sentinels once, at its start, who the master is."""
+    from redis import Redis
+
+    from app.kernel import redis_address
+
+    connect, kept = redis_address.connect, []
+
+    def connect_to_the_first(url: str, **options: Any) -> Redis:
+        if not kept:
+            first = connect(url)
+            kept.append(
+                (
+                    *first.connection_pool.get_master_address(),
+                    first.connection_pool.connection_kwargs,
+                )
+            )
+        host, port, known = kept[0]
+        return Redis(host, port, password=known["password"], **options)
+
+    redis_address.connect = connect_to_the_first
+
+
+@change
 def ticks_are_not_claimed() -> None:
     """Sabotage of 16: every tick that is delivered runs."""
     from app import schedules
