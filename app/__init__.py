@@ -30,6 +30,7 @@ from app.web import (
     confirmation,
     context,
     csrf,
+    drafts,
     errors,
     headers,
     htmx,
@@ -67,6 +68,7 @@ def create_app(settings: Settings | None = None, *, process: str = "web") -> Fla
     access.init_app(app)
     csrf.init_app(app)
     language.init_app(app)
+    drafts.init_app(app)
     stopped.init_app(app)
     context.init_app(app)
     confirmation.init_app(app, partial(reauthenticate, always=True))

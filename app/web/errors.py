@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import structlog
-from flask import Flask, Response, g, json, make_response, render_template, request, url_for
+from flask import Flask, Response, flash, g, json, make_response, render_template, request, url_for
+from flask_babel import gettext
+from flask_wtf.csrf import CSRFError
 from jinja2 import TemplateNotFound
 from markupsafe import escape
 from werkzeug.exceptions import HTTPException
@@ -11,13 +13,15 @@ from werkzeug.routing import RequestRedirect
 
 from app.kernel.db import db
 from app.kernel.errors import AtesError, NotSignedIn
-from app.web import htmx, stopped
+from app.web import drafts, htmx, stopped
 from app.web.language import translated
 from app.web.problems import SERVER_ERROR, Problem, problem_of
 from app.web.sessions import be_nobody, is_api
 
 PROBLEM_JSON = "application/problem+json"
 UNAUTHORIZED = 401
+# What may be taken another time, or after a correction: the text that came with it is given back.
+AGAIN = frozenset({409, 422, 429, 500, 503})
 log = structlog.get_logger(__name__)
 
 
@@ -81,22 +85,31 @@ def problem_json(problem: Problem) -> Response:
 
 
 def _to_sign_in() -> Response:
-    """A page that needs a person: to the sign-in page, and back to a page that was being read."""
+    """A page that needs a person: to the sign-in page, and back to the page that one was on."""
+    drafts.refused()
+    is_page = request.method == "GET" and not htmx.wants_fragment()
+    back = request.full_path.rstrip("?") if is_page else drafts.came_from()
+    url = url_for("auth.sign_in", next=back if back != "/" else None)
+    if not is_page and back:
+        flash(gettext("Your session has ended. Sign in to go on where you were."), "warning")
     if htmx.wants_fragment():
-        url = url_for("auth.sign_in")
         return htmx.steer(make_response("", UNAUTHORIZED), redirect=url)
-    back = request.full_path.rstrip("?") if request.method == "GET" else None
-    return htmx.go_to(url_for("auth.sign_in", next=back if back != "/" else None))
+    if again := drafts.again():
+        return make_response(render_template("errors/401.html", again=again, url=url), UNAUTHORIZED)
+    return htmx.go_to(url)
 
 
 def _page(error: Exception, problem: Problem) -> Response:
     if problem.status >= SERVER_ERROR and "_login_user" not in g:
         be_nobody()  # the page must not ask the database that just failed
+    is_old = isinstance(error, CSRFError)
     try:
         body = render_template(
-            [f"errors/{problem.status}.html", "errors/500.html"],
+            ["errors/old.html" if is_old else f"errors/{problem.status}.html", "errors/500.html"],
             problem=problem,
             message=_own_words(error, problem),
+            again=drafts.again() if is_old or problem.status in AGAIN else None,
+            back_url=drafts.came_from() if is_old else None,
         )
     except TemplateNotFound:
         body = _bare_page(problem)
