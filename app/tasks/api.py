@@ -141,8 +141,8 @@ def show_all_assigned_tasks(query: dict[str, Any]) -> dict[str, Any]:
     """All tasks and who has them, newest first."""
     wanted = TaskFilter(
         is_finished=STATES[query["state"]] if "state" in query else None,
-        assigned_to=query.get("assigned_to"),
-        text=query["q"],
+        assigned_to=[query["assigned_to"]] if "assigned_to" in query else None,
+        words=query["q"].split(),
     )
     rows = queries.all_tasks(db.session(), wanted, before=_before(query), limit=query["limit"])
     return _page(rows, query)

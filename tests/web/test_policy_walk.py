@@ -65,6 +65,7 @@ TABLE = {
     "tasks_api.create_task": HUMANS,
     # reassign all open tasks; see all tasks and their assignees
     "tasks.all": BOARD,
+    "tasks.board_version": BOARD,
     "tasks.reassign": BOARD,
     "tasks.reassign_all": BOARD,
     "tasks_api.reassign_tasks": BOARD,

@@ -30,6 +30,7 @@ from tests.reports.conftest import MONDAY, Week, week
 __all__ = ["company", "week"]
 
 AT_MOST = 10
+BOARD = {"/tasks/reassignment", "/tasks/version"}
 # Who opens a page, by its address; everything else is an employee's.
 READERS = {
     "accountant": "/(report|accounts|transfers|corrections|close-day|payouts|reconciliation"
@@ -143,7 +144,7 @@ def test_a_page_that_asks_more_is_seen(
 def _reader_of(page: str) -> str:
     """Whose the page is."""
     first = {name for name, pages in READERS.items() if re.fullmatch(rf"{pages}([/.].*)?", page)}
-    is_own_task = page.startswith("/tasks/") and page != "/tasks/reassignment"
+    is_own_task = page.startswith("/tasks/") and page not in BOARD
     return "employee" if is_own_task or not first else first.pop()
 
 

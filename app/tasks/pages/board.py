@@ -4,47 +4,61 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, flash, render_template, request, url_for
+from flask import Response, flash, render_template, url_for
 from flask_babel import ngettext
 
 from app.kernel import settings
 from app.kernel.db import db
 from app.kernel.errors import BadInput, Conflict
-from app.kernel.messages import said
-from app.tasks import commands, queries
+from app.tasks import commands, queries, search
 from app.tasks.pages import blueprint
+from app.tasks.pages.finding import asked_of_board, line_filtered_before
 from app.tasks.pages.views import next_url_after, view
-from app.tasks.queries import PAGE, TaskFilter
-from app.web import htmx
+from app.tasks.queries import PAGE
+from app.web import drafts, htmx, live
 from app.web.access import current_actor, requires
 from app.web.arguments import whole_number
 from app.web.idempotency import idempotent
 from app.web.language import translated
 
-STATES = {"open": False, "finished": True}
-
 
 @blueprint.get("/tasks")
 @requires("see_all_tasks")
 def all() -> Response:  # noqa: A001 - the page's name
-    """The board: every task, filtered by state, assignee and words, in the address."""
-    before, wanted = whole_number("cursor"), _filter()
-    rows = queries.all_tasks(db.session(), wanted, before=before)
+    """The board: every task, filtered by state, assignee and a search line, in the address."""
+    before, asked = whole_number("cursor"), asked_of_board(current_actor())
+    status = BadInput.status if asked.problem else 200
+    version = queries.board_version(db.session())  # before the rows: what comes between is told
+    rows = [] if asked.problem else queries.all_tasks(db.session(), asked.wanted, before=before)
     tasks = [view(row, can_complete=False) for row in rows[:PAGE]]
-    next_url = next_url_after("tasks.all", rows, **_filter_arguments(wanted))
+    next_url = next_url_after("tasks.all", rows, **asked.address())
     if before is not None and htmx.wants_fragment():
         return htmx.page("tasks/_page.html", tasks=tasks, next_url=next_url)
-    names = {
+    names: dict[str, Any] = {
         "tasks": tasks,
         "next_url": next_url,
-        "total": queries.count_tasks(db.session(), wanted),
-        "filters": _filter_arguments(wanted),
+        "total": 0 if asked.problem else queries.count_tasks(db.session(), asked.wanted),
+        "asked": asked,
+        "here_url": url_for("tasks.all", **asked.address()),
+        "version": live.version(board=version.value),
+        "version_url": url_for("tasks.board_version", since=version.newest),
     }
     if htmx.wants_fragment():
-        return htmx.page("tasks/_list.html", **names)
+        return _found(names, status)
     people = queries.assignees(db.session())
     can_reassign = current_actor().may("reassign_tasks")
-    return htmx.page("tasks/all.html", people=people, can_reassign=can_reassign, **names)
+    names |= {"people": people, "can_reassign": can_reassign}
+    return htmx.page("tasks/all.html", None, status, **names)
+
+
+@blueprint.get("/tasks/version")
+@requires("see_all_tasks")
+def board_version() -> Response:
+    """How far the board has come, and in words how much happened after the entry `since`."""
+    found = queries.board_version(db.session())
+    count = queries.board_changes(db.session(), whole_number("since") or found.newest)
+    words = ngettext("One change on the board", "%(num)s changes on the board", max(count, 1))
+    return live.answer(live.version(board=found.value), board=words)
 
 
 @blueprint.get("/tasks/reassignment")
@@ -76,19 +90,10 @@ def reassign_all() -> Response:
     return htmx.go_to(url_for("tasks.all", state="open"))
 
 
-def _filter() -> TaskFilter:
-    state = request.args.get("state") or None
-    if state is not None and state not in STATES:
-        raise BadInput(fields={"state": "Open or finished"})
-    text = request.args.get("q", "").strip()
-    if len(text) > queries.SEARCH_MAX_LENGTH:
-        raise BadInput(
-            fields={"q": said("At most %(count)s characters", count=queries.SEARCH_MAX_LENGTH)}
-        )
-    is_finished = None if state is None else STATES[state]
-    return TaskFilter(is_finished=is_finished, assigned_to=whole_number("assigned_to"), text=text)
-
-
-def _filter_arguments(wanted: TaskFilter) -> dict[str, Any]:
-    state = {None: None, False: "open", True: "finished"}[wanted.is_finished]
-    return {"q": wanted.text or None, "state": state, "assigned_to": wanted.assigned_to}
+def _found(names: dict[str, Any], status: int) -> Response:
+    """The list; with the choices above it when a word of the line makes, or made, one of them."""
+    reflects = line_filtered_before() or search.filters(names["asked"].line)
+    people = queries.assignees(db.session()) if reflects else None
+    response = htmx.page("tasks/_found.html", None, status, people=people, **names)
+    is_new = names["here_url"] != drafts.came_from()
+    return htmx.steer(response, push_url=names["here_url"] if is_new else None)

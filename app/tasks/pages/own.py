@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from flask import Response, flash, make_response, render_template, request, url_for
+from flask import Response, flash, render_template, request, url_for
 from flask_babel import gettext
 
 from app.kernel import settings
@@ -14,9 +14,10 @@ from app.kernel.errors import BadInput, Conflict
 from app.kernel.policy import ASSIGNABLE
 from app.tasks import commands, queries
 from app.tasks.pages import blueprint
+from app.tasks.pages.finding import Asked, asked_of_own
 from app.tasks.pages.views import TaskView, checked_id, next_url_after, view
 from app.tasks.queries import PAGE
-from app.web import htmx
+from app.web import drafts, htmx, live
 from app.web.access import current_actor, requires
 from app.web.arguments import whole_number
 from app.web.forms import Form
@@ -39,15 +40,25 @@ class Created:
 @blueprint.get("/tasks/mine")
 @requires("see_own_tasks")
 def mine() -> Response:
-    """One's own tasks: the open ones first, finished ones below, today's money above."""
+    """One's own tasks: the open ones first, finished ones below, today's money above.
+
+    A search line narrows both lists.
+    """
     is_finished = request.args.get("state") == "finished"
-    before = whole_number("cursor")
+    before, asked = whole_number("cursor"), asked_of_own(current_actor())
+    status = BadInput.status if asked.problem else 200
     if before is not None and htmx.wants_fragment():
-        rows, next_url = _own_tasks(finished=is_finished, before=before)
+        rows, next_url = _own_tasks(asked, finished=is_finished, before=before)
         more_id = "finished-more" if is_finished else None
-        names = {"tasks": rows, "next_url": next_url, "more_id": more_id}
-        return htmx.page("tasks/_tasks.html", **names)
-    return htmx.page("tasks/mine.html", **_mine(before=before, is_finished=is_finished))
+        more = {"tasks": rows, "next_url": next_url, "more_id": more_id}
+        return htmx.page("tasks/_tasks.html", **more)
+    names = _lists(asked, before=before, is_finished=is_finished)
+    if not htmx.wants_fragment():
+        return htmx.page("tasks/mine.html", None, status, **names, **_around())
+    counts = queries.counts_of(db.session(), current_actor().user_id)
+    response = htmx.page("tasks/_lists.html", None, status, counts=counts, **names)
+    is_new = names["here_url"] != drafts.came_from()
+    return htmx.steer(response, push_url=names["here_url"] if is_new else None)
 
 
 @blueprint.get("/tasks/mine/earnings")
@@ -62,13 +73,10 @@ def earnings() -> str:
 def version() -> Response:
     """Whether one's tasks or money have changed since the version in If-None-Match: 304 if not.
 
-    The body says which: `tasks` changes when one is given to or taken from the person.
+    `tasks` changes when one is given to or taken from the person.
     """
     found = queries.version_of(db.session(), current_actor().user_id)
-    response = make_response({"tasks": found.tasks, "money": found.money})
-    response.set_etag(f"{found.tasks}-{found.money}")
-    response.make_conditional(request)
-    return response
+    return live.answer(_version(found))
 
 
 @blueprint.get("/tasks/new")
@@ -115,29 +123,53 @@ def _created(task: commands.CreatedTask) -> Created:
     return Created(task.task_id, task.name, task.assigned_to, task.assignee_login, url)
 
 
-def _mine(*, before: int | None, is_finished: bool) -> dict[str, Any]:
-    actor = current_actor()
-    open_rows, open_next = _own_tasks(finished=False, before=None if is_finished else before)
-    finished, finished_next = _own_tasks(finished=True, before=before if is_finished else None)
+def _version(found: Any) -> str:
+    return live.version(tasks=found.tasks, money=found.money)
+
+
+def _around() -> dict[str, Any]:
+    """What the page shows besides the lists."""
+    actor, earnings = current_actor(), _earnings()
     return {
-        "earnings": _earnings(),
-        "version": queries.version_of(db.session(), actor.user_id),
-        "tasks": open_rows,
-        "next_url": open_next,
-        "finished": finished,
-        "finished_next_url": finished_next,
+        "earnings": earnings,
+        "counts": (earnings.open_count, earnings.finished_count),
         "can_create": actor.may("create_task"),
-        "can_be_assigned": actor.role in ASSIGNABLE,
         "form": Form(),
         "created": None,
     }
 
 
-def _own_tasks(*, finished: bool, before: int | None) -> tuple[list[TaskView], str | None]:
+def _lists(asked: Asked, *, before: int | None, is_finished: bool) -> dict[str, Any]:
     actor = current_actor()
-    rows = queries.tasks_of(db.session(), actor.user_id, finished=finished, before=before)
-    state = "finished" if finished else None
-    next_url = next_url_after("tasks.mine", rows, state=state)
+    version = _version(queries.version_of(db.session(), actor.user_id))  # before the rows
+    open_rows, open_next = _own_tasks(asked, finished=False, before=None if is_finished else before)
+    finished, finished_next = _own_tasks(
+        asked, finished=True, before=before if is_finished else None
+    )
+    return {
+        "asked": asked,
+        "here_url": url_for("tasks.mine", q=asked.line or None),
+        "version": version,
+        "tasks": open_rows,
+        "next_url": open_next,
+        "finished": finished,
+        "finished_next_url": finished_next,
+        "can_be_assigned": actor.role in ASSIGNABLE,
+    }
+
+
+def _own_tasks(
+    asked: Asked, *, finished: bool, before: int | None
+) -> tuple[list[TaskView], str | None]:
+    if asked.problem or asked.search.is_finished is (not finished):
+        return [], None
+    session, state = db.session(), "finished" if finished else None
+    if asked.line:
+        wanted = replace(asked.wanted, is_finished=finished)
+        rows = queries.all_tasks(session, wanted, before=before)
+    else:
+        rows = queries.tasks_of(session, current_actor().user_id, finished=finished, before=before)
+    next_url = next_url_after("tasks.mine", rows, state=state, q=asked.line or None)
     return [view(row, can_complete=not row.is_finished) for row in rows[:PAGE]], next_url
 
 

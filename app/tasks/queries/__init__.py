@@ -1,5 +1,11 @@
 """Reads of the task tracker."""
 
+from app.tasks.queries.changes import (
+    BoardVersion,
+    board_changes,
+    board_version,
+    version_of,
+)
 from app.tasks.queries.tasks import (
     PAGE,
     PAGE_MAX,
@@ -14,27 +20,31 @@ from app.tasks.queries.tasks import (
     earnings_of,
     income_of,
     open_count,
+    people_called,
     reassignment_cost,
     story_of,
     task_for,
     tasks_of,
-    version_of,
 )
 
 __all__ = [
     "PAGE",
     "PAGE_MAX",
     "SEARCH_MAX_LENGTH",
+    "BoardVersion",
     "TaskFilter",
     "TaskRow",
     "all_tasks",
     "assignable_count",
     "assignees",
+    "board_changes",
+    "board_version",
     "count_tasks",
     "counts_of",
     "earnings_of",
     "income_of",
     "open_count",
+    "people_called",
     "reassignment_cost",
     "story_of",
     "task_for",

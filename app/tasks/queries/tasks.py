@@ -28,6 +28,9 @@ JOIN users u ON u.id = t.assigned_to
 LEFT JOIN task_prices p ON p.task_id = t.id
 """
 
+# What tasks_search_idx indexes.
+_SEARCHED = "(coalesce(t.ticket_key, '') || ' ' || t.name)"
+
 # One's own tasks, newest first; `finished` chooses the state.
 TASKS_OF = sql(f"""
 SELECT {_COLUMNS} {_FROM}
@@ -71,6 +74,12 @@ SELECT id, login FROM users WHERE is_assignable
    OR id IN (SELECT assigned_to FROM tasks WHERE NOT is_finished)
 ORDER BY login LIMIT 2000
 """)
+# Whose login is, or else begins with, what was written.
+PEOPLE_CALLED = sql("""
+SELECT id, lower(login) = lower(:login) AS is_exact FROM users
+WHERE lower(login) = lower(:login) OR lower(login) LIKE lower(:beginning)
+ORDER BY is_exact DESC, login LIMIT 50
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +103,15 @@ class TaskRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFilter:
-    """What the board shows: any of a state, an assignee, and words of the name or ticket key."""
+    """What the board shows: any of a state, assignees, and words of the name or ticket key.
+
+    A key finds the ticket that has it, and names that speak of it.
+    """
 
     is_finished: bool | None = None
-    assigned_to: int | None = None
-    text: str = ""
+    assigned_to: Sequence[int] | None = None
+    words: Sequence[str] = ()
+    keys: Sequence[str] = ()
 
     def where(self) -> tuple[str, dict[str, Any]]:
         """SQL conditions from a fixed list, and their parameters."""
@@ -106,16 +119,30 @@ class TaskFilter:
         if self.is_finished is not None:
             conditions.append("t.is_finished" if self.is_finished else "NOT t.is_finished")
         if self.assigned_to is not None:
-            conditions.append("t.assigned_to = :assigned_to")
-            names["assigned_to"] = self.assigned_to
-        for number, word in enumerate(self.text[:SEARCH_MAX_LENGTH].split()[:6]):
-            conditions.append(f"(coalesce(t.ticket_key, '') || ' ' || t.name) ILIKE :word_{number}")
+            # One is compared as one, since then the index gives the tasks in their order.
+            one, *others = self.assigned_to
+            conditions.append(
+                "t.assigned_to = " + ("ANY(:assigned_to)" if others else ":assigned_to")
+            )
+            names["assigned_to"] = [one, *others] if others else one
+        for number, word in enumerate([*self.words, *self.keys]):
+            conditions.append(f"{_SEARCHED} ILIKE :word_{number}")
             names[f"word_{number}"] = f"%{_like_literal(word)}%"
+        for number, key in enumerate(self.keys, len(self.words)):
+            conditions.append(f"(t.ticket_key = :key_{number} OR t.name ILIKE :word_{number})")
+            names[f"key_{number}"] = key
         return " AND ".join(conditions), names
 
 
 def _like_literal(word: str) -> str:
     return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def people_called(session: Session, login: str) -> list[int]:
+    """The ids of those whose login is `login`; if nobody's is, of those whose begins with it."""
+    names = {"login": login, "beginning": f"{_like_literal(login)}%"}
+    found = session.execute(PEOPLE_CALLED, names).all()
+    return [row.id for row in found if row.is_exact] or [row.id for row in found]
 
 
 def tasks_of(
@@ -239,17 +266,3 @@ INCOME_OF_TASK = sql(
 def income_of(session: Session, task_id: int) -> int:
     """What the company earned by a task so far, in minor units."""
     return int(session.execute(INCOME_OF_TASK, {"task_id": task_id}).scalar_one())
-
-
-# What tells that a person's tasks or money have changed: the newest assignment and the count of
-# tasks they have (completing one changes neither), and the version of their account.
-VERSION_OF = sql("""
-SELECT concat_ws('.', count(*), extract(epoch FROM max(t.assigned_at))) AS tasks,
-       coalesce((SELECT a.version FROM accounts a WHERE a.user_id = :user_id), 0) AS money
-FROM tasks t WHERE t.assigned_to = :user_id
-""")
-
-
-def version_of(session: Session, user_id: int) -> Any:
-    """`tasks` and `money`: two values that change when a person's tasks or balance do."""
-    return session.execute(VERSION_OF, {"user_id": user_id}).one()
