@@ -11,6 +11,7 @@ from typing import Any
 
 from flask import Flask, current_app, g, request, url_for
 from flask_babel import LazyString, lazy_gettext
+from markupsafe import Markup
 
 from app.kernel.settings import Settings
 from app.web import stopped, styles
@@ -88,6 +89,22 @@ def idempotency_key() -> str:
     return uuid.uuid4().hex
 
 
+def shortcut(key: str) -> Markup:
+    """The attributes of what `key` presses or goes to; none for those who use no shortcuts."""
+    user = signed_in()
+    if user is None or not user.shortcuts:
+        return Markup("")
+    return Markup(' data-key="{key}" aria-keyshortcuts="{key}"').format(key=key)
+
+
+def search_url() -> str | None:
+    """Where the signed-in person searches tasks: all of them, or their own."""
+    user = signed_in()
+    if user is None:
+        return None
+    return url_for("tasks.all" if user.may("see_all_tasks") else "tasks.mine")
+
+
 def _names() -> dict[str, Any]:
     settings: Settings = current_app.config["SETTINGS"]
     return {
@@ -99,6 +116,8 @@ def _names() -> dict[str, Any]:
         "stopped": stopped.shown(),
         "asset": asset,
         "idempotency_key": idempotency_key,
+        "shortcut": shortcut,
+        "search_url": search_url(),
     }
 
 

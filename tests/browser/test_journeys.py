@@ -67,11 +67,11 @@ def test_a_manager_searches_the_board_and_reassigns_it(visit, rows):
     expect(page).to_have_url(re.compile(r"/tasks$"))
     page.get_by_label("State").select_option("open")
     expect(page).to_have_url(re.compile(r"\?state=open$"))
-    page.get_by_label("Search").fill("gate")
+    page.get_by_role("searchbox", name="Search").fill("gate")
     expect(page).to_have_url(re.compile("q=gate"))
     expect(page.locator("#list tbody tr", has_not_text="gate")).to_have_count(0)
     page.reload()
-    expect(page.get_by_label("Search")).to_have_value("gate")
+    expect(page.get_by_role("searchbox", name="Search")).to_have_value("gate")
     expect(page.locator("#list tbody tr", has_not_text="gate")).to_have_count(0)
 
     ((count,),) = rows("SELECT count(*) FROM tasks WHERE NOT is_finished")
@@ -144,7 +144,7 @@ def test_an_administrator_looks_after_people(visit):
     page.get_by_role("button", name="Deactivate newcomer").click()
     expect(page.locator(".badge", has_text="deactivated")).to_be_visible()
     page.get_by_role("link", name="All people").click()
-    page.get_by_label("Search").fill("newcomer")
+    page.get_by_role("searchbox", name="Search").fill("newcomer")
     page.get_by_role("button", name="Search").click()
     expect(page.locator("tbody tr")).to_have_count(1)
 

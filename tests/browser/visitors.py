@@ -77,11 +77,16 @@ class Visitor:
 
     def sign_in(self, login: str, password: str = PASSWORD) -> Page:
         """Sign in through the form."""
-        page = self.open("/sign-in")
+        self.open("/sign-in")
+        return self.fill_sign_in(login, password)
+
+    def fill_sign_in(self, login: str, password: str = PASSWORD) -> Page:
+        """Sign in through the form of the page that is open."""
+        page = self.page
         page.fill("#field-login", login)
         page.fill("#field-password", password)
         page.locator("form.card", has=page.locator("#field-login")).get_by_role("button").click()
-        page.wait_for_url(lambda url: not url.endswith("/sign-in"))
+        page.wait_for_url(lambda url: "/sign-in" not in url)
         return page
 
     def sticking_out(self) -> list[str]:

@@ -1,0 +1,81 @@
+"""The work by keyboard: shortcuts in both layouts, at rest while typing, off when unwanted."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+OTHER_LAYOUT = """([key, code, shiftKey]) => document.activeElement.dispatchEvent(
+  new KeyboardEvent("keydown", {key, code, shiftKey, bubbles: true, cancelable: true}))"""
+
+
+def test_tasks_are_completed_found_and_created_by_keys(visit, busy):
+    page = visit(busy(3)).open("/tasks/mine")
+    rows = page.locator("#tasks tr")
+    page.keyboard.press("j")
+    expect(rows.nth(0).locator("a.name")).to_be_focused()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    expect(rows.nth(1).locator("a.name")).to_be_focused()
+    page.keyboard.press("x")
+    expect(rows.nth(1)).to_have_class(re.compile("done"))
+    expect(rows.nth(2).get_by_role("button", name="Complete")).to_be_focused()
+    name = rows.nth(2).locator(".name").inner_text()
+    page.keyboard.press("d")
+    expect(page.locator("h1")).to_have_text(name)
+    page.go_back()
+    page.keyboard.press("c")
+    field = page.get_by_role("textbox", name="New task")
+    expect(field).to_be_focused()
+    page.keyboard.type("jxc / ?")
+    expect(field).to_have_value("jxc / ?")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_the_keys_are_where_they_are_in_the_russian_layout(visit, busy):
+    page = visit(busy(1), language="ru").open("/tasks/mine")
+    page.evaluate(OTHER_LAYOUT, ["\N{CYRILLIC SMALL LETTER O}", "KeyJ", False])
+    expect(page.locator("#tasks tr a.name").first).to_be_focused()
+    page.evaluate(OTHER_LAYOUT, [",", "Slash", True])
+    expect(page.get_by_role("dialog", name="Клавиши быстрого доступа")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.evaluate(OTHER_LAYOUT, [".", "Slash", False])
+    expect(page.locator("#q")).to_be_focused()
+
+
+def test_the_overview_says_what_the_page_offers_and_gives_the_focus_back(visit):
+    visitor = visit("boss")
+    page = visitor.open("/account")
+    page.get_by_role("link", name="My tasks").focus()
+    page.keyboard.press("?")
+    overview = page.get_by_role("dialog", name="Keyboard shortcuts")
+    expect(overview).to_contain_text("next row")
+    expect(overview).not_to_contain_text("complete the row", use_inner_text=True)
+    assert visitor.barriers() == []
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("link", name="My tasks")).to_be_focused()
+    page.keyboard.press("/")
+    line = page.get_by_role("dialog", name="Search tasks").get_by_role("searchbox")
+    expect(line).to_be_focused()
+    assert visitor.barriers() == []
+    page.keyboard.type("state:finished")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/tasks/mine\?q=state(:|%3A)finished$"))
+
+
+def test_shortcuts_can_be_switched_off(visit):
+    page = visit("boss").open("/settings")
+    choice = page.get_by_role("combobox", name="Keyboard shortcuts")
+    choice.select_option("off")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status").first).to_contain_text("as you chose")
+    page.keyboard.press("?")
+    page.keyboard.press("/")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.locator("[aria-keyshortcuts]")).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(choice).to_have_value("on")
