@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask
 from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
+from rq.worker import DequeueStrategy
 
 from app import create_app
 from app.accounting.queries.zone import refuse_moved_day
@@ -39,9 +40,29 @@ class Worker(SimpleWorker):
         with self.app.app_context():
             return super().perform_job(*args, **kwargs)
 
+    def serve(self, **options: Any) -> None:
+        """Serve the queues in turn until a signal ends the process.
+
+        Under traffic there is always a relay to do: what waits in the other queue has its turn.
+        """
+        turns = DequeueStrategy.ROUND_ROBIN
+        self.work(logging_level="WARNING", dequeue_strategy=turns, **options)
+
+
+def made(app: Flask) -> Worker:
+    """A worker of all queues."""
+    connection = redis_address.connect(settings.current().redis_url)
+    queues = [
+        Queue(name, connection=connection, serializer=JSONSerializer)
+        for name in (RELAY_QUEUE, DEFAULT_QUEUE)
+    ]
+    worker = Worker(queues, connection=connection, serializer=JSONSerializer)
+    worker.app = app
+    return worker
+
 
 def main() -> None:
-    """Serve the queues until a signal ends the process; begin with what waits in the log."""
+    """Begin with what waits in the log, then serve the queues."""
     gc.set_threshold(GC_THRESHOLD)
     app = create_app(process="worker")
     with app.app_context():
@@ -50,14 +71,7 @@ def main() -> None:
         except Conflict as refusal:
             sys.exit(refusal.message)
         relay()
-    connection = redis_address.connect(settings.current().redis_url)
-    queues = [
-        Queue(name, connection=connection, serializer=JSONSerializer)
-        for name in (RELAY_QUEUE, DEFAULT_QUEUE)
-    ]
-    worker = Worker(queues, connection=connection, serializer=JSONSerializer)
-    worker.app = app
-    worker.work(logging_level="WARNING")
+    made(app).serve()
 
 
 if __name__ == "__main__":

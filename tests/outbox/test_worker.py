@@ -1,0 +1,62 @@
+"""The worker under traffic that never ends: the relay is not all that it does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from flask import Flask
+from rq import Queue
+from rq.serializers import JSONSerializer
+from sqlalchemy.orm import Session
+
+import worker
+from app.events import Event, TaskCreated
+from app.outbox import relay
+from app.outbox.doorbell import DEFAULT_QUEUE, RELAY_JOB, RELAY_QUEUE
+from app.outbox.relay import Consumer
+from embedded.valkey import Server
+from tests.company import Company
+
+WRITE = """
+INSERT INTO outbox (type, schema_version, task_id, user_id, actor_id)
+VALUES ('TaskCreated', 1, 1, 1, 1) RETURNING event_id
+"""
+
+
+@pytest.fixture
+def redis_url(valkey: Server) -> str:
+    return valkey.url
+
+
+def test_other_jobs_have_their_turn_among_relays(app: Flask, valkey: Server) -> None:
+    working = worker.made(app)
+    working.connection.flushall()
+    waiting = {
+        name: Queue(name, connection=working.connection, serializer=JSONSerializer)
+        for name in (RELAY_QUEUE, DEFAULT_QUEUE)
+    }
+    for _ in range(6):
+        waiting[RELAY_QUEUE].enqueue_call(RELAY_JOB, result_ttl=0)
+        waiting[DEFAULT_QUEUE].enqueue_call("app.doctor.jobs.echo", ["hm"], result_ttl=0)
+    working.serve(burst=True, max_jobs=6)
+    left = {name: queue.count for name, queue in waiting.items()}
+    working.connection.flushall()
+    working.connection.close()
+    assert left == {RELAY_QUEUE: 3, DEFAULT_QUEUE: 3}
+
+
+def test_a_relay_ends_though_new_events_come_all_the_time(company: Company) -> None:
+    """Each event that is delivered brings another: whoever waits for the last waits for ever."""
+    heard: list[Event] = []
+
+    def post(_session: Session, events: Sequence[Event]) -> None:
+        heard.extend(events)
+        company.rows(WRITE)
+
+    consumer = Consumer("test", (TaskCreated,), post)
+    written = [company.value(WRITE) for _ in range(3)]
+    done = company.call(relay.drain, consumer, patience_s=60, max_batches=50)
+    assert not done.in_flight
+    assert {event.event_id for event in heard} >= set(written)
+    assert len(heard) < 10
