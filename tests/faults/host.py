@@ -1,7 +1,7 @@
 """bin/run as the rig starts it: each program through tests/faults/wrapped.py, quickly restarted.
 
-A server is held down while a file `hold-<name>` lies in the data folder. The database
-`ates_empty`, migrated and with people but no tasks, is there to be copied.
+A server, or a program, is held down while a file `hold-<name>` lies in the data folder. The
+database `ates_empty`, migrated and with people but no tasks, is there to be copied.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ def main() -> int:
         found = start_programs(port, logs=logs, env=env)
         for program in found:
             program.command = programs.python(str(WRAPPED), *program.command[2:])
+            _let_hold_program(program, Path(env["ATES_DATA"]))
         return found
 
     run.migrate, run.programs = migrate_and_hire, wrapped  # type: ignore[assignment]
@@ -68,6 +69,17 @@ def _let_hold(server: type[Cluster | Server], name: str) -> None:
         start(self)  # type: ignore[arg-type]
 
     server.start = start_unless_held  # type: ignore[assignment,method-assign]
+
+
+def _let_hold_program(program: Process, data_dir: Path) -> None:
+    start = program.start
+
+    def start_unless_held() -> None:
+        if (data_dir / f"hold-{program.name}").exists():
+            raise EmbeddedError(f"{program.name} is held down")
+        start()
+
+    program.start = start_unless_held  # type: ignore[method-assign]
 
 
 def _hire(env: Mapping[str, str]) -> None:

@@ -23,6 +23,7 @@ from tests.faults.verdict import Outcome
 SCHEDULED = "rq:scheduler:scheduled_jobs"
 # The schedule is registered again within this time; it is looked for a little longer.
 REGISTERED_S = 15.0
+OUTAGE_S = 60.0
 STALL_S = 1.5
 # A stalled Redis is given 100 ms a second by each process; the rest is for a busy machine.
 ANSWER_S = 2.5
@@ -50,7 +51,7 @@ def dead(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
 
     def keep_down(system: System, dice: Random) -> int:
         system.hold("valkey")
-        time.sleep(min(60.0, stage.seconds / 4) * (0.5 + dice.random()))
+        time.sleep(stage.seconds / 4 * (0.5 + dice.random()) if stage.is_short else OUTAGE_S)
         answered.append(time.monotonic())
         system.release("valkey")
         system.wait_for(system.has_redis, "Redis is back")

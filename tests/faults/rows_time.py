@@ -26,7 +26,7 @@ from app.outbox import relay
 from app.tasks.commands import create_tasks
 from app.tasks.models import Draft
 from tests.faults.storm import Stage, storm
-from tests.faults.system import System
+from tests.faults.system import SCHEDULER_LOCK, System
 from tests.faults.verdict import Outcome
 from tests.oracle import findings
 
@@ -56,7 +56,7 @@ def three_schedulers(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
     (system.data_dir / "ticks.log").unlink(missing_ok=True)
     more = [_start(system, program) for program in ("scheduler.py", "scheduler.py", "worker.py")]
     try:
-        system.redis().delete("rq:scheduler:scheduler_lock")
+        system.redis().delete(SCHEDULER_LOCK)
         outcome = storm(Stage(system, max(stage.seconds, 8.0)), dice, _ask_for_all_ticks)
         system.wait_for(lambda: system.redis().llen(QUEUE) == 0, "every tick was looked at")
     finally:

@@ -83,7 +83,7 @@ def _row(fault: Fault, stage: Stage, seeds: list[int], terminal: TextIO, *, cont
 
 
 def _control(fault: Fault, stage: Stage, seed: int) -> str:
-    short = Stage(stage.system, min(stage.seconds, 3.0), 1)
+    short = Stage(stage.system, min(stage.seconds, 3.0), 1, is_short=True)
     outcome = fault.run(short, seed, sabotaged=True)
     failed = outcome.lost or outcome.doubled or outcome.wrong
     return f"failed ({fault.sabotage})" if failed else "DID NOT FAIL"

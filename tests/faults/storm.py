@@ -34,6 +34,8 @@ class Stage:
     seconds: float = 4.0
     # The least number of rounds of a storm, however long they take.
     rounds: int = 2
+    # Whether what takes long is to be left to bin/faults.
+    is_short: bool = False
 
 
 # Does harm, lets it last, heals it; returns how many processes it killed.

@@ -27,6 +27,8 @@ from tests.flows.running import Running, started
 
 PROGRAMS = ("gunicorn", "worker.py", "scheduler.py")
 HEAL_S = 60.0
+# Which of several schedulers works; a killed one's lives for a while.
+SCHEDULER_LOCK = "rq:scheduler_lock"
 
 
 class System:
@@ -161,10 +163,12 @@ class System:
                 db.engine.dispose()
 
     def hold(self, server: str) -> None:
-        """Kill `postgres` or `valkey` and keep it down."""
+        """Kill `postgres`, `valkey` or `worker` and keep it down."""
         (self.data_dir / f"hold-{server}").touch()
         if server == "postgres":
             kill_tree(self.postmaster())
+        elif server == "worker":
+            self.kill("worker.py")
         else:
             for pid in self.valkeys():
                 os.kill(pid, signal.SIGKILL)

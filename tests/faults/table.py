@@ -9,6 +9,7 @@ from typing import Protocol
 
 from tests.faults import (
     rows_cluster,
+    rows_guardian,
     rows_log,
     rows_mail,
     rows_pressure,
@@ -115,6 +116,6 @@ FAULTS: tuple[Fault, ...] = (
         needs_replicas=True,
     ),
     _missing(29, "bit rot"),
-    _missing(30, "guardian killed"),
+    Fault(30, "guardian killed", rows_guardian.guardian_killed, "no look at the heartbeat"),
 )
 BY_NUMBER = {fault.number: fault for fault in FAULTS}

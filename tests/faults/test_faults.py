@@ -22,7 +22,7 @@ CONTROLS = (18, 14, 15, 20, 21, 23, 24, 25, 3, 10, 11, 12, 22, 16, 26, 1, 2, 17)
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with system(tmp_path_factory.mktemp("faults") / "data") as running:
-        yield Stage(running, seconds=1.5, rounds=1)
+        yield Stage(running, seconds=1.5, rounds=1, is_short=True)
 
 
 def _named(numbers: tuple[int, ...]) -> list[object]:

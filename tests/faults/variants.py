@@ -82,6 +82,14 @@ def counts_its_ticks() -> None:
 
 
 @change
+def looks_often() -> None:
+    """Watches over the guardian's heartbeat in less time than a test can wait."""
+    from app.guardian import heartbeat
+
+    heartbeat.LOOK_EVERY_S = 0.2
+
+
+@change
 def cursor_moves_first() -> None:
     """Sabotage of 1: the cursor's move is committed before the effects of what it passed."""
     from app.kernel.db import in_transaction
@@ -228,6 +236,16 @@ def first_master_is_kept() -> None:
         return Redis(host, port, password=known["password"], **options)
 
     redis_address.connect = connect_to_the_first
+
+
+@change
+def heartbeat_is_not_looked_for() -> None:
+    """Sabotage of 30: nobody looks whether the guardian makes its rounds."""
+    from app.guardian import heartbeat
+    from app.web import pages
+
+    heartbeat.Watch.look = lambda _self: False
+    pages.warnings = lambda _session: []
 
 
 @change
