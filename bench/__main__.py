@@ -8,7 +8,7 @@ import platform
 import sys
 import time
 
-from bench import completion, latency, peers, reassignment, relay
+from bench import board, completion, latency, peers, reassignment, relay
 from bench.report import Line, table
 from bench.stage import stage
 
@@ -18,6 +18,8 @@ BENCHES = {
     "latency": ("From commit to posted, one event at a time, idle system", latency.measure),
     "http": ("complete_task over HTTP, 8 clients", completion.measure),
     "reassign": ("Reassigning 100,000 open tasks", reassignment.measure),
+    "tasks": ("The board's first page, one request after another", board.measure_list),
+    "board": ("The board with 1,000,000 tasks", board.measure_growth),
 }
 
 

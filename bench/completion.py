@@ -6,27 +6,20 @@ completes own tasks one after another. No worker runs meanwhile, on either side.
 
 from __future__ import annotations
 
-import socket
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from statistics import median, quantiles
 
 from bench.clients import drive, request
 from bench.company import employ, give_tasks
 from bench.report import Line, at_least
+from bench.served import OURS, served
 from bench.stage import Connection, Stage
-from embedded.process import Process
-from embedded.programs import programs
 
 CLIENTS = 8
 WARM_UP = 40
 REQUESTS = 400
 ROUNDS = 3
-READY_TIMEOUT_S = 30.0
-OURS, BARE = "app:create_app()", "bench.bare_view:create_app()"
+BARE = "bench.bare_view:create_app()"
 
 GIVE_TOKENS = """
 INSERT INTO api_tokens (token_hash, user_id, name, expires_at, last_used_at)
@@ -70,7 +63,7 @@ def _figure(rate: float, latencies_s: list[float]) -> str:
 def _run(stage: Stage, template: str, side: str) -> tuple[float, list[float]]:
     """Requests a second, and the seconds that each took."""
     database = stage.copy(template)
-    with stage.superuser(database) as connection, _served(stage, database, side) as port:
+    with stage.superuser(database) as connection, served(stage, database, side) as port:
         work = [_requests_of(connection, number) for number in range(1, CLIENTS + 1)]
         drive(port, [requests[:WARM_UP] for requests in work])
         began = time.perf_counter()
@@ -88,37 +81,3 @@ def _requests_of(connection: Connection, number: int) -> list[bytes]:
     assert row is not None
     token = f"token-of-{login}-for-measuring"
     return [request(f"/api/v1/tasks/{task_id}/completion", token) for task_id in row[0]]
-
-
-@contextmanager
-def _served(stage: Stage, database: str, side: str) -> Iterator[int]:
-    """The port of gunicorn with the settings of bin/run, serving `side` on `database`."""
-    port = _free_port()
-    web, *_ = programs(port, logs=stage.logs, env=stage.env(database))
-    command = [side if word == OURS else word for word in web.command]
-    assert side in command
-    server = Process("web", command, log=web.log, env=web.env, cwd=web.cwd)
-    server.start()
-    try:
-        _wait_until_ready(port, server)
-        yield port
-    finally:
-        server.stop()
-
-
-def _wait_until_ready(port: int, server: Process) -> None:
-    deadline = time.monotonic() + READY_TIMEOUT_S
-    while time.monotonic() < deadline and server.is_running():
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
-                return
-        except (OSError, urllib.error.HTTPError):
-            time.sleep(0.1)
-    raise AssertionError(f"not ready: {server.last_words('Error')}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

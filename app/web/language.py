@@ -114,9 +114,9 @@ class _Writing:
 def _writing() -> _Writing:
     if not has_request_context():
         return _new_writing()
-    if "writing" not in g:
-        g.writing = _new_writing()
-    writing: _Writing = g.writing
+    writing: _Writing | None = g.get("writing")
+    if writing is None:
+        writing = g.writing = _new_writing()
     return writing
 
 
