@@ -8,7 +8,7 @@ import platform
 import sys
 import time
 
-from bench import board, completion, latency, peers, reassignment, relay
+from bench import board, completion, latency, live, peers, reassignment, relay
 from bench.report import Line, table
 from bench.stage import stage
 
@@ -19,6 +19,7 @@ BENCHES = {
     "http": ("complete_task over HTTP, 8 clients", completion.measure),
     "reassign": ("Reassigning 100,000 open tasks", reassignment.measure),
     "tasks": ("The board's first page, one request after another", board.measure_list),
+    "live": ("200 open pages that ask every 3 s for news", live.measure),
     "board": ("The board with 1,000,000 tasks", board.measure_growth),
 }
 

@@ -16,6 +16,13 @@ from app.kernel.errors import NotFound
 PAGE = 50
 PAGE_MAX = 200
 SEARCH_MAX_LENGTH = 100
+# Counting goes no further: a million tasks are not counted for a figure at the head of a list, and
+# what a search finds is looked at one by one.
+COUNTED_MAX, FOUND_MAX = 10_000, 100
+
+# The index of the search holds trigrams. A word of fewer letters has none, and is looked for among
+# the newest tasks alone.
+_TRIGRAM, _NEWEST = 3, 10_000
 
 _COLUMNS = """
 t.id, t.ticket_key, t.name, t.description, t.is_finished, t.assigned_to,
@@ -126,6 +133,8 @@ class TaskFilter:
             )
             names["assigned_to"] = [one, *others] if others else one
         for number, word in enumerate([*self.words, *self.keys]):
+            if len(word) < _TRIGRAM:
+                conditions.append(f"t.id > (SELECT max(id) - {_NEWEST} FROM tasks)")
             conditions.append(f"{_SEARCHED} ILIKE :word_{number}")
             names[f"word_{number}"] = f"%{_like_literal(word)}%"
         for number, key in enumerate(self.keys, len(self.words)):
@@ -170,13 +179,23 @@ def all_tasks(
     return [TaskRow(*row) for row in session.execute(statement, {**names, "limit": limit + 1})]
 
 
-def count_tasks(session: Session, wanted: TaskFilter, *, at_most: int = 10_000) -> int:
-    """How many tasks `wanted` holds, counted up to `at_most`."""
+class Count(int):
+    """How many there are, or the bound at which counting stopped: then `is_more`."""
+
+    is_more = False
+
+
+def count_tasks(session: Session, wanted: TaskFilter) -> Count:
+    """How many tasks `wanted` holds, counted up to COUNTED_MAX, or FOUND_MAX when searching."""
     where, names = wanted.where()
+    at_most = FOUND_MAX if wanted.words or wanted.keys else COUNTED_MAX
     statement = sql(
         f"SELECT count(*) FROM (SELECT FROM tasks t WHERE {where} LIMIT :at_most) AS bounded"
     )
-    return int(session.execute(statement, {**names, "at_most": at_most}).scalar_one())
+    found: int = session.execute(statement, {**names, "at_most": at_most + 1}).scalar_one()
+    count = Count(min(found, at_most))
+    count.is_more = found > at_most
+    return count
 
 
 def task_for(session: Session, actor: Actor, task_id: int) -> TaskRow:
