@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0012_reassignments"
-down_revision = "0011_shortcuts"
+revision = "0013_reassignments"
+down_revision = "0012_board"
 branch_labels = None
 depends_on = None
 

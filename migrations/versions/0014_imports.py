@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0013_imports"
-down_revision = "0012_reassignments"
+revision = "0014_imports"
+down_revision = "0013_reassignments"
 branch_labels = None
 depends_on = None
 
