@@ -89,12 +89,17 @@ def _part(name: str, period: Period) -> str:
 def _income(period: Period) -> dict[str, Any]:
     session = db.session()
     days = queries.income_by_day(session, period.first, period.last)
-    amounts = {row.business_day: row.income for row in days}
+
+    def points(name: str) -> list[dict[str, Any]]:
+        return chart_points(period, {row.business_day: getattr(row, name) for row in days})
+
     return {
         "today": queries.today_income(session),
         "compared": queries.income_compared(session),
-        "points": chart_points(period, amounts),
-        "period_income": sum(amounts.values()),
+        "points": points("income"),
+        "fees": points("fees"),
+        "rewards": points("rewards"),
+        "period_income": sum(row.income for row in days),
     }
 
 
@@ -153,9 +158,20 @@ def _most_expensive(label: str, first: Any, last: Any) -> dict[str, Any]:
 
 def _flow(period: Period) -> dict[str, Any]:
     session = db.session()
+    times = queries.finishing_times(session, period.first, period.last)
+    days = queries.tasks_by_day(session, period.first, period.last)
+    after = queries.tasks_after(session, period.last)
+    open_then = times.open_now - after.created + after.finished
+    opened = []
+    for row in reversed(days):
+        opened.append({"day": row.business_day, "number": open_then})
+        open_then += row.finished - row.created
     return {
-        "times": queries.finishing_times(session, period.first, period.last),
-        "days": queries.tasks_by_day(session, period.first, period.last),
+        "times": times,
+        "days": days,
+        "opened": opened[::-1],
+        "finished": [{"day": row.business_day, "number": row.finished} for row in days],
+        "created": [{"day": row.business_day, "number": row.created} for row in days],
     }
 
 

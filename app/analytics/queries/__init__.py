@@ -17,6 +17,7 @@ from app.analytics.queries.tasks import (
     expensive_over_time,
     finishing_times,
     reshuffled,
+    tasks_after,
 )
 from app.analytics.queries.trends import Comparison, income_compared, negative_trend
 
@@ -36,6 +37,7 @@ __all__ = [
     "negative_trend",
     "period_until",
     "reshuffled",
+    "tasks_after",
     "tasks_by_day",
     "today_income",
 ]

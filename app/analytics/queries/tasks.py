@@ -42,6 +42,12 @@ SELECT (SELECT count(*) FROM tasks t WHERE {_CREATED}) AS created, count(*) AS f
 FROM (SELECT extract(epoch FROM t.finished_at - t.created_at)::float / 3600 AS hours
       FROM tasks t WHERE {_FINISHED}) AS done
 """)
+# What happened to tasks since the end of a day.
+TASKS_AFTER = sql("""
+SELECT (SELECT count(*) FROM tasks t WHERE t.created_at >= day.ends) AS created,
+       (SELECT count(*) FROM tasks t WHERE t.is_finished AND t.finished_at >= day.ends) AS finished
+FROM (SELECT (CAST(:last AS date) + 1)::timestamp AT TIME ZONE :timezone AS ends) AS day
+""")
 _SHUFFLED = f"""
 SELECT t.id, t.ticket_key, t.name, t.assignments, t.is_finished, t.assigned_to, u.login,
        t.assignments * p.assign_price AS fees
@@ -73,6 +79,11 @@ def expensive_over_time(session: Session, first: date, last: date, *, step: Step
 def finishing_times(session: Session, first: date, last: date) -> Any:
     """Tasks `created`, `finished`, `open_now`; `median_hours` and `slow_hours` (nine of ten)."""
     return session.execute(FINISHING_TIMES, _names(first, last)).one()
+
+
+def tasks_after(session: Session, last: date) -> Any:
+    """How many tasks were `created` and `finished` after the day `last`."""
+    return session.execute(TASKS_AFTER, _names(last, last)).one()
 
 
 def reshuffled(
