@@ -42,7 +42,7 @@ from app.web import (
     pages,
     sessions,
     stopped,
-    uploads,
+    styleguide,
 )
 from app.web.application import Application
 
@@ -65,7 +65,6 @@ def create_app(settings: Settings | None = None, *, process: str = "web") -> Fla
     errors.init_app(app)
     sessions.init_app(app)
     htmx.init_app(app)
-    uploads.init_app(app)
     hygiene.init_app(app)
     access.init_app(app)
     csrf.init_app(app)
@@ -87,6 +86,8 @@ def create_app(settings: Settings | None = None, *, process: str = "web") -> Fla
     openapi.register(app, tasks_api)
     openapi.register(app, accounting_api)
     openapi.register(app, analytics_api)
+    if settings.dev:
+        app.register_blueprint(styleguide.blueprint)
     cli.init_app(app)
 
     app.config["DEMO_SIGN_IN"] = sign_in_offer(settings)

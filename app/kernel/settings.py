@@ -39,6 +39,7 @@ class Settings:
     secret_key_fallbacks: tuple[str, ...]
     data_dir: Path
     demo: bool
+    dev: bool
     business_timezone: str
     currency: str
     assign_fee: PriceRange
@@ -67,6 +68,7 @@ class Settings:
             secret_key_fallbacks=_words(env.get("SECRET_KEY_FALLBACKS", "")),
             data_dir=Path(env.get("ATES_DATA", "var")).resolve(),
             demo=_flag(env, "ATES_DEMO", default=False),
+            dev=_flag(env, "ATES_DEV", default=False),
             business_timezone=_timezone(env.get("BUSINESS_TIMEZONE", "UTC")),
             currency=_currency(env.get("CURRENCY", "USD")),
             assign_fee=PriceRange(

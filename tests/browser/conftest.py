@@ -64,6 +64,7 @@ def system(
         "DATABASE_URL": cluster.owner_url(databases.take()),
         "REDIS_URL": valkey.url,
         "ATES_DEMO": "1",
+        "ATES_DEV": "1",
     }
     app = create_app(Settings.from_env({**env, "SECRET_KEY": "0123456789abcdef" * 3}))
     with app.app_context():
