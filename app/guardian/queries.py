@@ -54,6 +54,14 @@ LEFT JOIN users u ON u.id = l.actor_id
 WHERE l.action IN ('stop', 'resume', 'retry_dead_letters', 'discard_dead_letters')
 ORDER BY l.id DESC LIMIT :limit
 """)
+# What tells that a page of the system has something new: rounds of the guardian, events of the log,
+# batches of the consumers, stops, and dead letters.
+VERSION = sql("""
+SELECT (SELECT coalesce(sum(rounds), 0) FROM guardian_rounds)::bigint AS rounds,
+       (SELECT concat_ws('.', xid, id) FROM outbox ORDER BY xid DESC, id DESC LIMIT 1) AS newest,
+       (SELECT coalesce(sum(batches), 0) FROM outbox_cursors)::bigint AS batches,
+       (SELECT count(*) FROM dead_letters WHERE state = 'parked') AS parked
+""")
 EVENT = sql("""
 SELECT o.xid::text AS xid, o.id, o.event_id, o.type, o.schema_version, o.task_id, o.user_id,
        o.actor_id, o.occurred_at, o.payload, o.traceparent, u.login AS user_login,
@@ -135,6 +143,11 @@ def alerts(session: Session, limit: int = 10) -> Sequence[Any]:
 def decisions(session: Session, limit: int = 10) -> Sequence[Any]:
     """The newest stops, resumes and decisions about dead letters."""
     return session.execute(DECISIONS, {"limit": limit}).all()
+
+
+def version(session: Session) -> Any:
+    """`rounds`, `newest` event, `batches`, `parked` letters: each changes with what it counts."""
+    return session.execute(VERSION).one()
 
 
 def event(session: Session, event_id: UUID) -> Any:

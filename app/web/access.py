@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from flask import Flask, current_app, request
+from flask import Flask, current_app, g, request
 
 from app.kernel import audit
 from app.kernel.actor import Actor
 from app.kernel.db import in_transaction
 from app.kernel.errors import Forbidden, NotSignedIn
-from app.kernel.policy import POLICY
+from app.kernel.policy import HUMANS, POLICY, Role
 from app.web.sessions import SignedIn, signed_in
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -69,6 +69,12 @@ def policies(app: Flask) -> dict[str, str]:
     return table
 
 
+def refused_to_all_but() -> list[Role]:
+    """Whose the page is that this request was refused: the roles that may do what it does."""
+    allowed = POLICY.get(g.get("refused_action") or "", frozenset())
+    return [role for role in Role if role in allowed & HUMANS]
+
+
 def current_actor() -> Actor:
     """Whoever acts in this request. Raises NotSignedIn when nobody is signed in."""
     return _somebody().actor
@@ -96,6 +102,7 @@ def _authorize() -> None:
     user = _somebody()
     if action is None or not user.may(action):
         _record_denial(user, endpoint)
+        g.refused_action = action
         raise Forbidden
 
 

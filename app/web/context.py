@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from app.kernel.settings import Settings
 from app.web import stopped, styles
+from app.web.access import refused_to_all_but
 from app.web.language import language, theme
 from app.web.sessions import signed_in
 
@@ -118,6 +119,7 @@ def _names() -> dict[str, Any]:
         "idempotency_key": idempotency_key,
         "shortcut": shortcut,
         "search_url": search_url(),
+        "refused_to_all_but": refused_to_all_but,
     }
 
 

@@ -31,7 +31,6 @@ CALLERS = {
         "negative_balances",
         "reassign_tasks",
         "show_all_assigned_tasks",
-        "show_reassignment",
         "show_the_most_expensive_task",
         "today_income",
     ),

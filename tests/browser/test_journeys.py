@@ -78,7 +78,7 @@ def test_a_manager_searches_the_board_and_reassigns_it(visit, rows):
     page.get_by_role("link", name="Reassign all").click()
     expect(page.locator(".tiles")).to_contain_text("Fees")
     page.get_by_role("button", name=f"Reassign {count} tasks").click()
-    expect(page.locator("h1")).to_have_text(f"{count} tasks were reassigned")
+    expect(page.get_by_role("status").first).to_have_text(f"{count} tasks were reassigned")
 
 
 def test_the_board_goes_on_page_by_page(visit):
@@ -105,6 +105,10 @@ def test_an_accountant_reports_and_ends_the_day(visit):
     page.get_by_role("link", name="Close the day").click()
     to_pay = tile(page, "To be paid")
     page.get_by_role("button", name="End the day").click()
+    sure = page.get_by_role("dialog", name="Are you sure?")
+    expect(sure).to_contain_text("Payouts cannot be taken back.")
+    expect(sure.get_by_role("button", name="Cancel")).to_be_focused()
+    sure.get_by_role("button", name="End the day").click()
     expect(page).to_have_url(re.compile(r"/payouts/\d{4}-\d\d-\d\d$"))
     expect(page.get_by_role("status").first).to_have_text("The day is closed.")
     assert tile(page, "Paid") == to_pay
@@ -142,6 +146,7 @@ def test_an_administrator_looks_after_people(visit):
     expect(page.get_by_role("combobox", name="Role")).to_have_value("manager")
 
     page.get_by_role("button", name="Deactivate newcomer").click()
+    page.get_by_role("dialog").get_by_role("button", name="Deactivate newcomer").click()
     expect(page.locator(".badge", has_text="deactivated")).to_be_visible()
     page.get_by_role("link", name="All people").click()
     page.get_by_role("searchbox", name="Search").fill("newcomer")

@@ -34,15 +34,7 @@ COLUMNS = """
 SELECT table_name, column_name, is_nullable = 'YES' FROM information_schema.columns
 WHERE table_schema = 'public'
 """
-APPEND_ONLY = (
-    "account_transfers",
-    "logs",
-    "outbox",
-    "task_prices",
-    "payouts",
-    "audit_log",
-    "reassignments",
-)
+APPEND_ONLY = ("account_transfers", "logs", "outbox", "task_prices", "payouts", "audit_log")
 NOT_MODELLED = {"xid"}  # SQLAlchemy does not know the type, and no code reads it through a model
 
 

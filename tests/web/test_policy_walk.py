@@ -68,16 +68,7 @@ TABLE = {
     "tasks.board_version": BOARD,
     "tasks.reassign": BOARD,
     "tasks.reassign_all": BOARD,
-    "tasks.reassignment": BOARD,
-    "tasks.reassignments": BOARD,
-    # import a backlog
-    "tasks.imports": BOARD,
-    "tasks.upload": BOARD,
-    "tasks.import_": BOARD,
-    "tasks.confirm_import": BOARD,
-    "tasks.discard_import": BOARD,
     "tasks_api.reassign_tasks": BOARD,
-    "tasks_api.show_reassignment": BOARD,
     "tasks_api.show_all_assigned_tasks": BOARD,
     # see one's own tasks; complete a task assigned to oneself
     "tasks.mine": HUMANS,
@@ -89,12 +80,15 @@ TABLE = {
     "tasks_api.complete_task": HUMANS,
     # see one's own balance, today's earnings, audit log, statements
     "accounting.mine": HUMANS,
+    "accounting.mine_version": HUMANS,
     "accounting.mine_csv": HUMANS,
     "accounting.mine_xlsx": HUMANS,
     "accounting_api.show_balance": HUMANS,
     "accounting_api.show_account_transfers": HUMANS,
     # see all transfers, all balances, income per day, payout runs; export them
     "accounting.report": ACCOUNTANT,
+    "accounting.report_version": ACCOUNTANT,
+    "accounting.statement_version": ACCOUNTANT,
     "accounting.report_csv": ACCOUNTANT,
     "accounting.close_day": ACCOUNTANT,
     "accounting.payout_run": ACCOUNTANT,
@@ -133,6 +127,7 @@ TABLE = {
     "analytics_api.show_the_most_expensive_task": ADMINISTRATOR,
     # system health, dead letters, emergency stop and resume
     "guardian.health": ADMINISTRATOR,
+    "guardian.version": ADMINISTRATOR,
     "guardian.events": ADMINISTRATOR,
     "guardian.event": ADMINISTRATOR,
     "guardian.dead_letters": ADMINISTRATOR,

@@ -25,9 +25,10 @@ from app.accounting.spreadsheet import Cell, Money
 from app.kernel import settings
 from app.kernel.db import db
 from app.kernel.money import decimal_string
-from app.kernel.periods import chart_starts
-from app.web import htmx
+from app.kernel.periods import chart_points, chart_starts
+from app.web import htmx, live
 from app.web.access import current_actor, requires
+from app.web.today import business_today, remember_today
 
 COLUMNS = ("id", "time", "business_day", "kind", "task", "change", "balance", "event_id")
 FILE_PAGE = 1000
@@ -47,6 +48,20 @@ def statement(user_id: int) -> Response:
     """Anybody's statement, for accountants."""
     person = queries.person_of(db.session(), user_id)
     return _statement_page(person.id, person.login, is_mine=False)
+
+
+@blueprint.get("/account/version")
+@requires("see_own_account")
+def mine_version() -> Response:
+    """Whether one's own account has changed: 304 if not."""
+    return live.answer(_version(current_actor().user_id))
+
+
+@blueprint.get("/accounts/<int:user_id>/version")
+@requires("see_all_transfers")
+def statement_version(user_id: int) -> Response:
+    """The same of anybody's account, for accountants."""
+    return live.answer(_version(user_id))
 
 
 @blueprint.get("/account.csv")
@@ -79,7 +94,14 @@ def statement_xlsx(user_id: int) -> Response:
     return _file(user_id, queries.person_of(db.session(), user_id).login, "xlsx")
 
 
+def _version(user_id: int) -> str:
+    found = queries.account_version(db.session(), user_id)
+    remember_today(found.today)
+    return live.version(now=f"{found.version}.{found.today}", lines=found.version)
+
+
 def _statement_page(user_id: int, login: str, *, is_mine: bool) -> Response:
+    version = _version(user_id)  # before the lines
     period, cursor = asked_period(), asked_cursor()
     found = queries.statement_of(db.session(), user_id, period, before=cursor)
     names = {
@@ -98,7 +120,11 @@ def _statement_page(user_id: int, login: str, *, is_mine: bool) -> Response:
         owner={"id": user_id, "login": login},
         summary=_summary(user_id, found),
         period=period_form(f"accounting.{name}", LedgerFilter(period=period), **address),
-        points=_points(user_id, found),
+        **_points(user_id, found),
+        version=version,
+        version_url=url_for(f"accounting.{name}_version", **address),
+        here_url=url_for(f"accounting.{name}", **address, **ends),
+        goes_on=period.last >= business_today(),
         months=_months(user_id, found),
         csv_url=url_for(f"accounting.{name}_csv", **address, **ends),
         xlsx_url=url_for(f"accounting.{name}_xlsx", **address, **ends),
@@ -125,10 +151,15 @@ def _summary(user_id: int, found: Statement) -> dict[str, int]:
     }
 
 
-def _points(user_id: int, found: Statement) -> list[dict[str, Any]]:
+def _points(user_id: int, found: Statement) -> dict[str, Any]:
+    """The charts: the balance at the end of each step, and what each step earned."""
     by_day = queries.earnings_by_day(db.session(), user_id, found.period)
     changes = {row.business_day: row.delta for row in by_day}
-    return running(found.opening, changes, chart_starts(found.period), found.period.last)
+    earned = {row.business_day: row.rewards - row.fees for row in by_day}
+    return {
+        "points": running(found.opening, changes, chart_starts(found.period), found.period.last),
+        "earned": chart_points(found.period, earned),
+    }
 
 
 def _months(user_id: int, found: Statement) -> list[dict[str, Any]]:

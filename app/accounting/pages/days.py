@@ -12,7 +12,7 @@ from app.accounting import commands, queries
 from app.accounting.commands import ClosedDay
 from app.accounting.pages import blueprint
 from app.accounting.pages.period import arguments
-from app.accounting.pages.report import person_url
+from app.accounting.pages.report import ledger_parts, person_url
 from app.accounting.queries import LedgerFilter, Period, Preview, parse_day
 from app.kernel import settings
 from app.kernel.db import db
@@ -29,7 +29,13 @@ PAYOUTS_SHOWN = 200
 @requires("see_all_transfers")
 def close_day() -> str:
     """What closing the next business day will pay to whom, before it is paid."""
-    return render_template("accounting/close_day.html", closing=_closing())
+    version = queries.ledger_version(db.session())  # before the sums
+    return render_template(
+        "accounting/close_day.html",
+        closing=_closing(),
+        version=ledger_parts(version),
+        version_url=url_for("accounting.report_version", since=version[1]),
+    )
 
 
 @blueprint.post("/payouts")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from flask import Response, url_for
+from flask_babel import gettext, ngettext
 
 from app.accounting import queries
 from app.accounting.pages import blueprint
@@ -18,9 +20,10 @@ from app.accounting.pages.period import (
 from app.accounting.queries import KINDS, LedgerFilter, Period, Totals, TransferRow
 from app.kernel.db import db
 from app.kernel.periods import chart_points
-from app.web import htmx
+from app.web import htmx, live
 from app.web.access import requires
-from app.web.today import business_today
+from app.web.arguments import whole_number
+from app.web.today import business_today, remember_today
 
 SHOWN_PEOPLE = 200
 
@@ -29,16 +32,39 @@ SHOWN_PEOPLE = 200
 @requires("see_all_transfers")
 def report() -> Response:
     """Sums, income per day, days, people and transfers of the filter; balances and payout runs."""
+    version = queries.ledger_version(db.session())  # before the rows
+    remember_today(version[0])
     wanted = asked_filter()
     cursor = asked_cursor()
     rows = queries.all_transfers(db.session(), wanted, before=cursor)
-    names = {
+    names: dict[str, Any] = {
         "transfers": [line(row, wanted) for row in rows[: queries.PAGE]],
         "next_url": _next(wanted, rows),
     }
     if cursor is not None and htmx.wants_fragment():
         return htmx.page("accounting/_transfers.html", **names)
+    names |= {
+        "version": ledger_parts(version),
+        "version_url": url_for("accounting.report_version", since=version[1]),
+        "here_url": url_for("accounting.report", **arguments(wanted)),
+        "goes_on": wanted.period.last >= version[0],
+    }
     return htmx.page("accounting/report.html", **names, **_summary(wanted))
+
+
+@blueprint.get("/report/version")
+@requires("see_all_transfers")
+def report_version() -> Response:
+    """How far the ledger has come today, and in words how many transfers came after `since`."""
+    found = queries.ledger_version(db.session())
+    count = found[1] - (whole_number("since") or 0)
+    words = ngettext("One new transfer", "%(num)s new transfers", count) if count > 0 else ""
+    return live.answer(ledger_parts(found), ledger=words or gettext("The ledger has changed"))
+
+
+def ledger_parts(found: tuple[date, int, int]) -> str:
+    """The version of a page that shows the whole ledger."""
+    return live.version(ledger=".".join(map(str, found)))
 
 
 def _summary(wanted: LedgerFilter) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Reads of Accounting: one's own account, the whole ledger, business days and payouts."""
 
+from app.accounting.queries.changes import account_version, ledger_version
 from app.accounting.queries.days import (
     Preview,
     business_days,
@@ -49,6 +50,7 @@ __all__ = [
     "Statement",
     "Totals",
     "TransferRow",
+    "account_version",
     "all_transfers",
     "balance_of",
     "balances",
@@ -62,6 +64,7 @@ __all__ = [
     "export_transfers",
     "exports_of",
     "ledger_days",
+    "ledger_version",
     "months_of",
     "named_period",
     "parse_day",

@@ -12,7 +12,7 @@ from app.guardian.pages.blueprint import blueprint
 from app.kernel.db import db
 from app.kernel.errors import NotFound
 from app.outbox import status
-from app.web import keyset
+from app.web import keyset, live
 from app.web.access import requires
 from app.web.htmx import page
 
@@ -23,6 +23,7 @@ def events() -> Response:
     """A page of the log, newest first; each consumer's cursor, lag and batch times."""
     session: Any = db.session()
     before = _before(request.args.get("cursor", ""))
+    known = system_version(session)  # before the rows
     rows = status.newest_events(session, before=before, limit=keyset.PAGE + 1)
     shown = rows[: keyset.PAGE]
     more = len(rows) > keyset.PAGE
@@ -33,6 +34,24 @@ def events() -> Response:
         events=shown,
         next_url=url_for("guardian.events", cursor=last) if last else None,
         consumers=[] if before else status.consumers(session),
+        version=known,
+    )
+
+
+@blueprint.get("/version")
+@requires("see_system")
+def version() -> Response:
+    """Whether the pages of the system have something new: 304 if not."""
+    return live.answer(system_version(db.session()))
+
+
+def system_version(session: Any) -> str:
+    """The version of Health and of the event flow."""
+    found = queries.version(session)
+    return live.version(
+        health=found.rounds,
+        events=found.newest or 0,
+        consumers=f"{found.batches}.{found.parked}",
     )
 
 

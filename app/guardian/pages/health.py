@@ -14,7 +14,7 @@ from app.guardian.checks import CHECKS, RULES
 from app.guardian.pages.blueprint import blueprint
 from app.kernel.db import db
 from app.kernel.errors import BadInput, Conflict, Unavailable
-from app.web import stopped
+from app.web import live, stopped
 from app.web.access import current_actor, current_user, requires
 from app.web.confirmation import confirm_password
 from app.web.forms import Form
@@ -83,6 +83,7 @@ def _page(form: Form, status: int = 200) -> Response:
         "guardian/health.html",
         None,
         status,
+        version=live.version(health=sum(row.rounds for row in rounds.values())),
         state=stopped.state(),
         parts=parts.all_parts(session, rounds=rounds, ticks=ticks),
         checks=checks,

@@ -88,20 +88,13 @@ WITH roster AS MATERIALIZED (
   SELECT task_id, occurred_at, 'assign', user_id, actor_id, event_id FROM assigned
 ), told AS (
   {emit_from(TaskAssigned, "assigned")}
-), counted AS (
-  SELECT (SELECT count(*) FROM open) AS open, (SELECT count(*) FROM assigned) AS assigned
 )
+SELECT (SELECT count(*) FROM open) AS open, (SELECT count(*) FROM assigned) AS assigned
 """
-# Draws a fresh assignee for every open task; the one who has it may be drawn again. The row that is
-# written beside them has the transaction's xid, by which its events are found.
-REASSIGN_ALL = sql(f"""{_ASSIGN_AGAIN.format(which="true")}
-INSERT INTO reassignments (actor_id, tasks) SELECT :actor_id, assigned FROM counted
-RETURNING (SELECT open FROM counted) AS open, tasks AS assigned, id
-""")
+# Draws a fresh assignee for every open task; the one who has it may be drawn again.
+REASSIGN_ALL = sql(_ASSIGN_AGAIN.format(which="true"))
 # The same for the open tasks of one employee.
-HAND_OVER = sql(f"""{_ASSIGN_AGAIN.format(which="assigned_to = :employee_id")}
-SELECT open, assigned FROM counted
-""")
+HAND_OVER = sql(_ASSIGN_AGAIN.format(which="assigned_to = :employee_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +105,6 @@ class CreatedTask:
     name: str
     assigned_to: int
     assignee_login: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reassigned:
-    """A reassignment of all open tasks: its id, by which it can be watched, and how many."""
-
-    id: int
-    count: int
 
 
 @command
@@ -172,17 +157,15 @@ def complete_task(session: Session, actor: Actor, task_id: int) -> None:
 
 
 @command
-def reassign_tasks(session: Session, actor: Actor) -> Reassigned:
-    """Draw a fresh random assignee for every open task, in one transaction.
+def reassign_tasks(session: Session, actor: Actor) -> int:
+    """Draw a fresh random assignee for every open task, in one transaction; returns how many.
 
     Raises Conflict when there are open tasks and nobody can be assigned.
     """
     actor.require("reassign_tasks")
     session.execute(LOCK_REASSIGNMENT)
     session.execute(SHARE_ROSTER)
-    row = session.execute(REASSIGN_ALL, {"actor_id": actor.user_id}).one()
-    _require_all_assigned(row, session)
-    return Reassigned(row.id, row.assigned)
+    return _assigned(session.execute(REASSIGN_ALL, {"actor_id": actor.user_id}).one(), session)
 
 
 def hand_over(session: Session, event: EmployeeUnassignable) -> None:
@@ -192,10 +175,12 @@ def hand_over(session: Session, event: EmployeeUnassignable) -> None:
     Conflict when there is nobody left to take them.
     """
     names = {"actor_id": event.actor_id, "employee_id": event.user_id}
-    _require_all_assigned(session.execute(HAND_OVER, names).one(), session)
+    _assigned(session.execute(HAND_OVER, names).one(), session)
 
 
-def _require_all_assigned(row: Any, session: Session) -> None:
-    if row.open != row.assigned:
+def _assigned(row: Any, session: Session) -> int:
+    found, assigned = row
+    if found != assigned:
         raise Conflict("No employee can be assigned these tasks: add one first")
     wake_relay(session)
+    return int(assigned)
