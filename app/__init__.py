@@ -43,6 +43,7 @@ from app.web import (
     sessions,
     stopped,
     styleguide,
+    uploads,
 )
 from app.web.application import Application
 
@@ -65,6 +66,7 @@ def create_app(settings: Settings | None = None, *, process: str = "web") -> Fla
     errors.init_app(app)
     sessions.init_app(app)
     htmx.init_app(app)
+    uploads.init_app(app)
     hygiene.init_app(app)
     access.init_app(app)
     csrf.init_app(app)

@@ -56,7 +56,8 @@ def _refusing(function: Callable[..., None]) -> Callable[..., None]:
         try:
             function(*args, **kwargs)
         except BadFile as error:
-            raise click.ClickException("\n  ".join([error.title + ":", *error.reasons])) from error
+            lines = [f"{error.title}:", *map(str, error.faults)]
+            raise click.ClickException("\n  ".join(lines)) from error
         except AtesError as error:
             raise click.ClickException(error.message) from error
 

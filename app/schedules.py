@@ -33,6 +33,7 @@ from app.outbox import dead_letters
 from app.outbox.doorbell import DEFAULT_QUEUE, RELAY_QUEUE
 from app.outbox.jobs import relay
 from app.payments.commands import send_due_mail
+from app.tasks import commands as tasks
 
 log = structlog.get_logger(__name__)
 
@@ -106,8 +107,9 @@ def watch_everything() -> None:
 
 
 def prune_expired() -> None:
-    """Forget expired sessions, tokens, keys and ticks."""
+    """Forget expired sessions, tokens, keys, uploads and ticks."""
     prune_access()
+    tasks.prune_uploads()
     _forget_ticks()
 
 

@@ -68,8 +68,9 @@
   document.addEventListener("htmx:after:request", (event) => {
     const { ctx } = event.detail;
     const { status, headers } = ctx.response;
-    if (status < 400) return forgetTakenDraft();
+    if (status < 400) return isWatched(ctx) ? found() : forgetTakenDraft();
     if (ctx.quiet) return leaveStale(event);
+    if (status >= 500 && isWatched(ctx)) return askAgain(event);
     const page = new DOMParser().parseFromString(ctx.text, "text/html");
     const title = find("[data-error-title]", page)?.textContent;
     if (!title && status < 500) return;
@@ -86,7 +87,20 @@
   document.addEventListener("htmx:error", (event) => {
     const { ctx } = event.detail;
     if (ctx?.quiet) return leaveStale(event);
+    if (ctx && isWatched(ctx)) return lose();
     if (ctx) toast({ source: ctx });
+  });
+
+  // Long work asks again by itself, but not in a hidden tab.
+  const isWatched = ({ sourceElement }) => sourceElement?.matches("[data-progress]");
+
+  function askAgain(event) {
+    event.preventDefault();
+    lose();
+  }
+
+  document.addEventListener("htmx:before:request", (event) => {
+    if (document.hidden && isWatched(event.detail.ctx)) event.preventDefault();
   });
 
   // A slow answer is shown as such: of htmx's requests, and of forms that load a new page.

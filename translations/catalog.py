@@ -39,6 +39,7 @@ REFUSALS = {
     "Forbidden",
     "Malformed",
     "NotFound",
+    "TooLarge",
     "TooManyRequests",
     "Unavailable",
 }
@@ -51,7 +52,7 @@ NOT_SHOWN = (
     "app/demo/",
     "app/kernel/money.py",
 )
-NOT_SHOWN_NAMES = ("api.py", "imports.py", "openapi.py")
+NOT_SHOWN_NAMES = ("api.py", "openapi.py")
 
 Found = tuple[str | tuple[str, ...], str, int]
 

@@ -74,6 +74,13 @@ class Conflict(AtesError):
     title = "This cannot be done now"
 
 
+class TooLarge(AtesError):
+    """More was sent than this takes."""
+
+    status = 413
+    title = "That is too large"
+
+
 class TooManyRequests(AtesError):
     """A rate limit was passed."""
 

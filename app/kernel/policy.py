@@ -39,6 +39,7 @@ POLICY: dict[str, frozenset[Role]] = {
     "complete_own_task": HUMANS,
     "see_all_tasks": _BOARD,
     "reassign_tasks": _BOARD,
+    "import_tasks": _BOARD,
     # accounting
     "see_own_account": HUMANS,
     "see_all_transfers": _ACCOUNTANT,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import url_for
 from marshmallow import Schema, fields, validate
 
 from app.kernel import settings
@@ -21,6 +22,7 @@ blueprint = Blueprint("tasks_api", __name__, description="The task board")
 # A name may come with its ticket key in front: `[KEY-12] Fix the gate`.
 KEY_MAX_LENGTH = 40
 STATES = {"open": False, "finished": True}
+LOCATION = {"description": "Where its progress is shown", "schema": {"type": "string"}}
 
 
 class NewTask(Schema):
@@ -46,6 +48,18 @@ class Reassignment(Schema):
     """How many tasks were reassigned."""
 
     reassigned = fields.Integer(required=True)
+
+
+class ReassignmentProgress(Reassignment):
+    """How far the ledger is with a reassignment: fees posted, left, set aside, and their sum."""
+
+    id = fields.Integer(required=True)
+    at = fields.DateTime(required=True)
+    posted = fields.Integer(required=True)
+    left = fields.Integer(required=True)
+    parked = fields.Integer(required=True)
+    charged = Money(required=True)
+    currency = fields.String(required=True)
 
 
 class Task(TaskState):
@@ -99,10 +113,32 @@ def create_task(body: dict[str, str]) -> dict[str, Any]:
 @blueprint.post("/tasks/reassignment")
 @requires("reassign_tasks")
 @idempotent
-@blueprint.response(202, Reassignment)
-def reassign_tasks() -> dict[str, int]:
-    """Draw a fresh random assignee for every open task."""
-    return {"reassigned": commands.reassign_tasks(current_actor())}
+@blueprint.response(202, Reassignment, headers={"Location": LOCATION})
+def reassign_tasks() -> tuple[dict[str, int], dict[str, str]]:
+    """Draw a fresh random assignee for every open task; Location says how the fees are posted."""
+    made = commands.reassign_tasks(current_actor())
+    url = url_for("tasks_api.show_reassignment", reassignment_id=made.id)
+    return {"reassigned": made.count}, {"Location": url}
+
+
+@blueprint.get("/tasks/reassignments/<int:reassignment_id>")
+@requires("reassign_tasks")
+@blueprint.response(200, ReassignmentProgress)
+@blueprint.alt_response(404, "NOT_FOUND")
+def show_reassignment(reassignment_id: int) -> dict[str, Any]:
+    """How far the ledger is with the fees of a reassignment."""
+    run = queries.reassignment(db.session(), reassignment_id)
+    posting = queries.posting_of_reassignment(db.session(), reassignment_id)
+    return {
+        "id": run.id,
+        "at": run.at,
+        "reassigned": run.tasks,
+        "posted": posting.posted,
+        "left": posting.left,
+        "parked": posting.parked,
+        "charged": posting.fees_cents,
+        "currency": settings.current().currency,
+    }
 
 
 @blueprint.post("/tasks/<int:task_id>/completion")

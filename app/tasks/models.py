@@ -16,9 +16,8 @@ from app.kernel.messages import said
 
 NAME_MAX_LENGTH = 200
 DESCRIPTION_MAX_LENGTH = 20_000
-_TICKET = re.compile(
-    r"^\s*\[(?P<key>[A-Za-z][A-Za-z0-9_]{0,19}-[0-9]{1,10})\]\s*(?P<name>.*)$", re.DOTALL
-)
+_TICKET_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,19}-[0-9]{1,10}")
+_TICKET = re.compile(rf"^\s*\[(?P<key>{_TICKET_KEY.pattern})\]\s*(?P<name>.*)$", re.DOTALL)
 _SPACES = re.compile(r"\s+")
 
 
@@ -63,6 +62,11 @@ class Draft:
 
     name: str
     description: str = ""
+
+
+def is_ticket_key(text: str) -> bool:
+    """Whether `text` is a ticket key: KEY-12, in any case."""
+    return _TICKET_KEY.fullmatch(text) is not None
 
 
 def split_name(text: str) -> tuple[str | None, str]:

@@ -66,6 +66,7 @@ def _check_request() -> None:
         _check_fields((f"?{name}", value) for name, value in request.args.items(multi=True))
     if request.mimetype in FORMS:
         _check_fields(request.form.items(multi=True))
+        _check_fields((name, file.filename or "") for name, file in request.files.items(multi=True))
 
 
 def _check_fields(fields: Iterable[tuple[str, str]]) -> None:

@@ -31,6 +31,7 @@ CALLERS = {
         "negative_balances",
         "reassign_tasks",
         "show_all_assigned_tasks",
+        "show_reassignment",
         "show_the_most_expensive_task",
         "today_income",
     ),

@@ -15,6 +15,9 @@ PAGES: dict[str | None, list[str]] = {
         "/tasks?q=nothing-of-this-name",
         "/tasks?state=unknown",
         "/tasks/reassignment",
+        "/tasks/reassignments",
+        "/tasks/reassignments/{reassignment}",
+        "/tasks/imports",
         "/tasks/{task}",
         "/analytics",
         "/people",
@@ -42,6 +45,7 @@ PAGES: dict[str | None, list[str]] = {
 KNOWN = {
     "task": "SELECT max(task_id) FROM logs WHERE type = 'complete'",
     "day": "SELECT max(day) FROM business_days WHERE status = 'closed'",
+    "reassignment": "SELECT max(id) FROM reassignments",
     "event": "SELECT event_id FROM outbox ORDER BY id DESC LIMIT 1",
     "transfer": "SELECT max(id) FROM account_transfers WHERE kind = 'payout'",
 }

@@ -20,6 +20,7 @@ WITHIN_MS = 8_000  # two rounds of asking, on a machine that has other work
 def reassign_all(manager):
     manager.goto(manager.url.partition("/tasks")[0] + "/tasks/reassignment")
     manager.get_by_role("button", name=re.compile("^Reassign")).click()
+    manager.locator("#posting").wait_for()
 
 
 def test_tasks_given_and_taken_appear_while_somebody_types(visit, busy, rows):

@@ -68,7 +68,7 @@ def test_the_scenarios_go_as_planned_and_leave_nothing(
     ("broken", "by"),
     [
         ("complete_task", lambda *_: None),
-        ("reassign_tasks", lambda *_: 1),
+        ("reassign_tasks", lambda *_: tasks.Reassigned(1, 1)),
         ("create_tasks", lambda *_: []),
     ],
 )

@@ -34,7 +34,15 @@ COLUMNS = """
 SELECT table_name, column_name, is_nullable = 'YES' FROM information_schema.columns
 WHERE table_schema = 'public'
 """
-APPEND_ONLY = ("account_transfers", "logs", "outbox", "task_prices", "payouts", "audit_log")
+APPEND_ONLY = (
+    "account_transfers",
+    "logs",
+    "outbox",
+    "task_prices",
+    "payouts",
+    "audit_log",
+    "reassignments",
+)
 NOT_MODELLED = {"xid"}  # SQLAlchemy does not know the type, and no code reads it through a model
 
 

@@ -8,6 +8,7 @@ OPERATIONS = {
     "revoke_token": ("delete", "/api/v1/tokens/current"),
     "create_task": ("post", "/api/v1/tasks"),
     "reassign_tasks": ("post", "/api/v1/tasks/reassignment"),
+    "show_reassignment": ("get", "/api/v1/tasks/reassignments/{reassignment_id}"),
     "complete_task": ("post", "/api/v1/tasks/{task_id}/completion"),
     "show_my_assigned_tasks": ("get", "/api/v1/me/tasks"),
     "show_all_assigned_tasks": ("get", "/api/v1/tasks"),

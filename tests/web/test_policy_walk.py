@@ -68,7 +68,16 @@ TABLE = {
     "tasks.board_version": BOARD,
     "tasks.reassign": BOARD,
     "tasks.reassign_all": BOARD,
+    "tasks.reassignment": BOARD,
+    "tasks.reassignments": BOARD,
+    # import a backlog
+    "tasks.imports": BOARD,
+    "tasks.upload": BOARD,
+    "tasks.import_": BOARD,
+    "tasks.confirm_import": BOARD,
+    "tasks.discard_import": BOARD,
     "tasks_api.reassign_tasks": BOARD,
+    "tasks_api.show_reassignment": BOARD,
     "tasks_api.show_all_assigned_tasks": BOARD,
     # see one's own tasks; complete a task assigned to oneself
     "tasks.mine": HUMANS,

@@ -88,13 +88,20 @@ WITH roster AS MATERIALIZED (
   SELECT task_id, occurred_at, 'assign', user_id, actor_id, event_id FROM assigned
 ), told AS (
   {emit_from(TaskAssigned, "assigned")}
+), counted AS (
+  SELECT (SELECT count(*) FROM open) AS open, (SELECT count(*) FROM assigned) AS assigned
 )
-SELECT (SELECT count(*) FROM open) AS open, (SELECT count(*) FROM assigned) AS assigned
 """
-# Draws a fresh assignee for every open task; the one who has it may be drawn again.
-REASSIGN_ALL = sql(_ASSIGN_AGAIN.format(which="true"))
+# Draws a fresh assignee for every open task; the one who has it may be drawn again. The row that is
+# written beside them has the transaction's xid, by which its events are found.
+REASSIGN_ALL = sql(f"""{_ASSIGN_AGAIN.format(which="true")}
+INSERT INTO reassignments (actor_id, tasks) SELECT :actor_id, assigned FROM counted
+RETURNING (SELECT open FROM counted) AS open, tasks AS assigned, id
+""")
 # The same for the open tasks of one employee.
-HAND_OVER = sql(_ASSIGN_AGAIN.format(which="assigned_to = :employee_id"))
+HAND_OVER = sql(f"""{_ASSIGN_AGAIN.format(which="assigned_to = :employee_id")}
+SELECT open, assigned FROM counted
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,14 @@ class CreatedTask:
     name: str
     assigned_to: int
     assignee_login: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reassigned:
+    """A reassignment of all open tasks: its id, by which it can be watched, and how many."""
+
+    id: int
+    count: int
 
 
 @command
@@ -157,15 +172,17 @@ def complete_task(session: Session, actor: Actor, task_id: int) -> None:
 
 
 @command
-def reassign_tasks(session: Session, actor: Actor) -> int:
-    """Draw a fresh random assignee for every open task, in one transaction; returns how many.
+def reassign_tasks(session: Session, actor: Actor) -> Reassigned:
+    """Draw a fresh random assignee for every open task, in one transaction.
 
     Raises Conflict when there are open tasks and nobody can be assigned.
     """
     actor.require("reassign_tasks")
     session.execute(LOCK_REASSIGNMENT)
     session.execute(SHARE_ROSTER)
-    return _assigned(session.execute(REASSIGN_ALL, {"actor_id": actor.user_id}).one(), session)
+    row = session.execute(REASSIGN_ALL, {"actor_id": actor.user_id}).one()
+    _require_all_assigned(row, session)
+    return Reassigned(row.id, row.assigned)
 
 
 def hand_over(session: Session, event: EmployeeUnassignable) -> None:
@@ -175,12 +192,10 @@ def hand_over(session: Session, event: EmployeeUnassignable) -> None:
     Conflict when there is nobody left to take them.
     """
     names = {"actor_id": event.actor_id, "employee_id": event.user_id}
-    _assigned(session.execute(HAND_OVER, names).one(), session)
+    _require_all_assigned(session.execute(HAND_OVER, names).one(), session)
 
 
-def _assigned(row: Any, session: Session) -> int:
-    found, assigned = row
-    if found != assigned:
+def _require_all_assigned(row: Any, session: Session) -> None:
+    if row.open != row.assigned:
         raise Conflict("No employee can be assigned these tasks: add one first")
     wake_relay(session)
-    return int(assigned)

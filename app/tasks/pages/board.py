@@ -1,16 +1,15 @@
-"""The board of all tasks, and reassigning those that are open."""
+"""The board of all tasks."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, flash, render_template, url_for
+from flask import Response, url_for
 from flask_babel import ngettext
 
-from app.kernel import settings
 from app.kernel.db import db
-from app.kernel.errors import BadInput, Conflict
-from app.tasks import commands, queries, search
+from app.kernel.errors import BadInput
+from app.tasks import queries, search
 from app.tasks.pages import blueprint
 from app.tasks.pages.finding import asked_of_board, line_filtered_before
 from app.tasks.pages.views import next_url_after, view
@@ -18,8 +17,6 @@ from app.tasks.queries import PAGE
 from app.web import drafts, htmx, live
 from app.web.access import current_actor, requires
 from app.web.arguments import whole_number
-from app.web.idempotency import idempotent
-from app.web.language import translated
 
 
 @blueprint.get("/tasks")
@@ -46,8 +43,12 @@ def all() -> Response:  # noqa: A001 - the page's name
     if htmx.wants_fragment():
         return _found(names, status)
     people = queries.assignees(db.session())
-    can_reassign = current_actor().may("reassign_tasks")
-    names |= {"people": people, "can_reassign": can_reassign}
+    actor = current_actor()
+    names |= {
+        "people": people,
+        "can_import": actor.may("import_tasks"),
+        "can_reassign": actor.may("reassign_tasks"),
+    }
     return htmx.page("tasks/all.html", None, status, **names)
 
 
@@ -59,35 +60,6 @@ def board_version() -> Response:
     count = queries.board_changes(db.session(), whole_number("since") or found.newest)
     words = ngettext("One change on the board", "%(num)s changes on the board", max(count, 1))
     return live.answer(live.version(board=found.value), board=words)
-
-
-@blueprint.get("/tasks/reassignment")
-@requires("reassign_tasks")
-def reassign() -> str:
-    """What reassigning all open tasks would do, before it is done."""
-    cost = queries.reassignment_cost(db.session())
-    fee = settings.current().assign_fee
-    return render_template(
-        "tasks/reassign.html",
-        open_count=cost.open,
-        assignable_count=queries.assignable_count(db.session()),
-        cost_min_cents=cost.fees_cents + cost.unpriced * fee.min_cents,
-        cost_max_cents=cost.fees_cents + cost.unpriced * fee.max_cents,
-    )
-
-
-@blueprint.post("/tasks/reassignment")
-@requires("reassign_tasks")
-@idempotent
-def reassign_all() -> Response:
-    """Draw a new assignee for every open task."""
-    try:
-        count = commands.reassign_tasks(current_actor())
-    except Conflict as error:
-        flash(translated(error.message), "error")
-        return htmx.go_to(url_for("tasks.reassign"))
-    flash(ngettext("One task was reassigned", "%(num)s tasks were reassigned", count))
-    return htmx.go_to(url_for("tasks.all", state="open"))
 
 
 def _found(names: dict[str, Any], status: int) -> Response:

@@ -10,9 +10,11 @@ from typing import Any
 from flask import url_for
 
 from app.kernel.errors import NotFound
-from app.tasks.queries import PAGE, TaskRow
+from app.tasks.queries import PAGE, SHOWN_PEOPLE, Posting, TaskRow
 
 BIGGEST_ID = 2**63 - 1
+# After so long a page says that posting takes longer than it should: 100,000 fees take less.
+SLOW_AFTER_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +71,19 @@ def checked_id(task_id: int) -> int:
     if task_id > BIGGEST_ID:
         raise NotFound
     return task_id
+
+
+def posting_view(posting: Posting, *, url: str) -> dict[str, Any]:
+    """How far the ledger is with what a transaction told; `url` is where to look again."""
+    return {
+        "url": url,
+        "told": posting.told,
+        "posted": posting.posted,
+        "parked": posting.parked,
+        "left": posting.left,
+        "fees_cents": posting.fees_cents,
+        "shares": posting.shares,
+        "is_cut": len(posting.shares) == SHOWN_PEOPLE,
+        "is_over": posting.left == 0,
+        "is_slow": posting.left > 0 and posting.age_s > SLOW_AFTER_S,
+    }
