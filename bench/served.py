@@ -19,7 +19,7 @@ from embedded.process import Process
 from embedded.programs import programs
 
 OURS = "web:app"
-READY_TIMEOUT_S = 30.0
+READY_TIMEOUT_S = 120.0
 
 
 @contextmanager

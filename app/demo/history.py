@@ -34,8 +34,8 @@ DAYS = 30
 STEPS = 10
 DAY_BEGINS = timedelta(hours=9)
 STEP = timedelta(minutes=54)
-# Mondays, Wednesdays and Fridays: a fee for each open task every day would ruin everybody.
-RESHUFFLES = {0, 2, 4}
+# On all working days but Wednesdays: a fee for each open task every day would ruin everybody.
+RESHUFFLES = {0, 1, 3, 4}
 # What is played of today, even if it began a short while ago.
 MORNING = timedelta(hours=3)
 
