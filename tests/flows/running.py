@@ -65,7 +65,9 @@ class Running:
 
 
 @contextlib.contextmanager
-def started(data_dir: Path, *, module: str = "embedded.run", **env: str) -> Iterator[Running]:
+def started(
+    data_dir: Path, *, module: str = "embedded.run", ready_s: float = READY_S, **env: str
+) -> Iterator[Running]:
     """Start aTES in `data_dir`, without a demo company, and stop it afterwards.
 
     `module` stands for bin/run.
@@ -90,15 +92,15 @@ def started(data_dir: Path, *, module: str = "embedded.run", **env: str) -> Iter
         )
         running = Running(process, data_dir, port)
         try:
-            _wait_until_ready(running, Path(log.name))
+            _wait_until_ready(running, Path(log.name), ready_s)
             yield running
         finally:
             process.terminate()
             process.wait(timeout=15)
 
 
-def _wait_until_ready(running: Running, log: Path) -> None:
-    give_up_at = time.monotonic() + READY_S
+def _wait_until_ready(running: Running, log: Path, ready_s: float) -> None:
+    give_up_at = time.monotonic() + ready_s
     while time.monotonic() < give_up_at and running.process.poll() is None:
         with contextlib.suppress(requests.RequestException):
             if requests.get(f"{running.address}/readyz", timeout=5).ok:
