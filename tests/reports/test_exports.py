@@ -88,6 +88,16 @@ def _dies_after(tell: Any, *, rows: int, error: type[BaseException]) -> Any:
     return told
 
 
+def test_one_that_nobody_takes_says_so(week: Week, browser: Any) -> None:
+    url = browser.post("/exports", {**FORM, "format": "csv"}).location
+    assert "longer than usual" not in browser.get(url).text
+    week.company.rows("UPDATE exports SET requested_at = now() - interval '1 min' RETURNING id")
+    assert "longer than usual" in browser.get(url).text
+    assert week.company.call(commands.make_exports) == 1
+    assert "longer than usual" not in browser.get(url).text
+    assert "The file is ready." in browser.get(url, htmx=True).text
+
+
 def test_one_that_cannot_be_written_fails_in_sight(
     week: Week, browser: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,8 +111,15 @@ def test_one_that_cannot_be_written_fails_in_sight(
     [export] = week.company.rows(STATE)
     assert (export.state, export.attempts) == ("failed", 3)
     assert "No space left" in export.error
-    assert "could not be made" in browser.get(url).get_data(as_text=True)
+    page = browser.get(url)
+    assert "could not be made" in page.text
     assert browser.get(f"{url}/file").status_code == 404
+    asked = re.findall(
+        'type="hidden" name="([^"]+)" value="([^"]*)"', page.text.split('id="export"')[1]
+    )
+    again = browser.post("/exports", {**dict(asked), "format": "csv"})
+    assert again.location != url, "asked for again"
+    assert [row.state for row in week.company.rows(STATE)] == ["queued", "failed"]
 
 
 def test_an_export_is_its_asker_s_alone(week: Week, browser: Any, sign_in: Any) -> None:

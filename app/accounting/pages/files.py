@@ -66,7 +66,7 @@ def export(export_id: int) -> Response:
     """How far an export is; asks again by itself until it is done."""
     row = queries.export_of(db.session(), current_actor().user_id, export_id)
     names = {"export": _shown(row)}
-    return htmx.page("accounting/export.html", "accounting/_export.html", **names)
+    return htmx.page("accounting/export.html", "accounting/_export_now.html", **names)
 
 
 @blueprint.get("/exports/<int:export_id>/file")
@@ -109,6 +109,8 @@ def _shown(row: Any) -> dict[str, Any]:
         "url": url_for("accounting.export", export_id=row.id),
         "file_url": url_for("accounting.export_file", export_id=row.id),
         "report_url": url_for("accounting.report", **arguments(wanted)),
+        "fields": {name: value for name, value in arguments(wanted).items() if value is not None},
+        "format": row.format,
         "name": _name(wanted, row.format),
         "words": [word for word in (wanted.kind, wanted.text) if word],
         "state": row.state,
@@ -118,4 +120,5 @@ def _shown(row: Any) -> dict[str, Any]:
         "requested_at": row.requested_at,
         "finished_at": row.finished_at,
         "is_over": row.state in ("done", "failed"),
+        "is_stuck": row.is_stuck,
     }

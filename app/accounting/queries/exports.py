@@ -13,14 +13,18 @@ from app.kernel.db import sql
 from app.kernel.errors import NotFound
 from app.kernel.periods import Period
 
+# Stuck: nobody has taken it for a while, or whoever had it is gone.
+_COLUMNS = """
+id, format, filter, state, rows_total, rows_done, requested_at, finished_at, size_bytes, error,
+attempts, state IN ('queued', 'running') AND requested_at < now() - interval '30 seconds'
+  AND coalesce(leased_until < now(), true) AS is_stuck
+"""
 # An export is its asker's: to everybody else there is none.
-EXPORT = sql("""
-SELECT id, format, filter, state, rows_total, rows_done, requested_at, finished_at, size_bytes,
-       error, attempts FROM exports WHERE id = :export_id AND requested_by = :user_id
+EXPORT = sql(f"""
+SELECT {_COLUMNS} FROM exports WHERE id = :export_id AND requested_by = :user_id
 """)
-EXPORTS = sql("""
-SELECT id, format, filter, state, rows_total, rows_done, requested_at, finished_at, size_bytes,
-       error, attempts FROM exports WHERE requested_by = :user_id ORDER BY id DESC LIMIT :limit
+EXPORTS = sql(f"""
+SELECT {_COLUMNS} FROM exports WHERE requested_by = :user_id ORDER BY id DESC LIMIT :limit
 """)
 
 
