@@ -22,6 +22,7 @@ from app.auth.commands.invitations import invite_to_reset_password
 from app.guardian.commands import check_increment
 from app.kernel.db import db
 from app.payments.commands import send_due_mail
+from app.tasks import commands as tasks
 from app.web import stopped
 from tests.company import company
 from tests.conftest import Browser, User
@@ -30,12 +31,12 @@ from tests.reports.conftest import MONDAY, Week, week
 __all__ = ["company", "week"]
 
 AT_MOST = 10
-BOARD = {"/tasks/reassignment", "/tasks/version"}
+OWN_TASKS = re.compile(r"/tasks/(mine|new|\{task_id\})(/.*)?")
 # Who opens a page, by its address; everything else is an employee's.
 READERS = {
     "accountant": "/(report|accounts|transfers|corrections|close-day|payouts|reconciliation"
     "|exports|mail)",
-    "administrator": "/(analytics|people|system|mailbox|tasks|tasks/reassignment)",
+    "administrator": "/(analytics|people|system|mailbox|tasks)",
     "nobody": "/(sign-in|register|invitations)",
 }
 # Other periods and filters of a page, and further pages of its list.
@@ -84,18 +85,32 @@ def statements_of(
 
 
 @pytest.fixture
-def known(week: Week, call: Callable[..., Any]) -> dict[str, Any]:
+def administrator(make_user: Callable[..., User]) -> User:
+    return make_user("administrator")
+
+
+@pytest.fixture
+def known(week: Week, call: Callable[..., Any], administrator: User) -> dict[str, Any]:
     """What stands for each variable of an address: the id of something that is there."""
     call(send_due_mail)
     call(check_increment)
     wanted = LedgerFilter(period=Period(MONDAY.date(), MONDAY.date()))
     export_id = call(accounting.request_export, week.accountant.actor, wanted, format="csv")
     call(accounting.make_exports)
+    import_id = call(
+        tasks.upload_backlog,
+        administrator.actor,
+        file_name="backlog.csv",
+        content=b"Summary\nOil it\n",
+    )
+    reassigned = call(tasks.reassign_tasks, administrator.actor)
     ask, user_id = week.company.value, week.people[0].id
     return {
         "day": "2026-11-18",
         "event_id": ask("SELECT event_id FROM account_transfers ORDER BY id LIMIT 1"),
         "export_id": export_id,
+        "import_id": import_id,
+        "reassignment_id": reassigned.id,
         "name": next((week.company.settings.data_dir / "mail").glob("payout-*.eml")).name,
         "part": "income",
         "task_id": ask(OWN_TASK, user_id=user_id),
@@ -109,14 +124,14 @@ def test_no_page_makes_more_than_ten_statements(
     app: Flask,
     week: Week,
     known: dict[str, Any],
-    make_user: Callable[..., User],
+    administrator: User,
     sign_in: Callable[[User], Browser],
     anonymous: Browser,
     statements_of: Callable[[Browser, str], list[str]],
 ) -> None:
     browsers = {
         "accountant": sign_in(week.accountant),
-        "administrator": sign_in(make_user("administrator")),
+        "administrator": sign_in(administrator),
         "employee": sign_in(week.people[0]),
         "nobody": anonymous,
     }
@@ -144,8 +159,7 @@ def test_a_page_that_asks_more_is_seen(
 def _reader_of(page: str) -> str:
     """Whose the page is."""
     first = {name for name, pages in READERS.items() if re.fullmatch(rf"{pages}([/.].*)?", page)}
-    is_own_task = page.startswith("/tasks/") and page not in BOARD
-    return "employee" if is_own_task or not first else first.pop()
+    return "employee" if OWN_TASKS.fullmatch(page) or not first else first.pop()
 
 
 def _pages(app: Flask) -> set[str]:
