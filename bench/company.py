@@ -47,11 +47,13 @@ def give_tasks(connection: Connection, *, tasks: int, employees: int) -> None:
     connection.execute("ANALYZE tasks")
 
 
-def tell(connection: Connection, *, tasks: int, employees: int) -> int:
-    """Write events about all tasks, 50 a transaction; returns how many."""
+def tell(
+    connection: Connection, *, tasks: int, employees: int, at_once: int = TASKS_PER_TRANSACTION
+) -> int:
+    """Write events about all tasks, those of `at_once` tasks a transaction; returns how many."""
     told = 0
-    for after in range(0, tasks, TASKS_PER_TRANSACTION):
-        names = {"after": after, "until": after + TASKS_PER_TRANSACTION, "employees": employees}
+    for after in range(0, tasks, at_once):
+        names = {"after": after, "until": after + at_once, "employees": employees}
         told += connection.execute(TELL, names).rowcount
     connection.execute("ANALYZE outbox")
     return told

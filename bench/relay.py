@@ -12,7 +12,7 @@ import time
 
 from app.accounting.commands import ACCOUNTING
 from app.outbox import relay
-from bench.company import EVENTS_PER_TASK, employ, give_tasks, tell
+from bench.company import EVENTS_PER_TASK, TASKS_PER_TRANSACTION, employ, give_tasks, tell
 from bench.report import Line, at_least
 from bench.stage import Connection, Stage
 
@@ -79,13 +79,15 @@ def measure(stage: Stage) -> list[Line]:
     return [line for employees in EMPLOYEES for line in _measure(stage, employees)]
 
 
-def prepare(stage: Stage, *, tasks: int, employees: int) -> str:
+def prepare(
+    stage: Stage, *, tasks: int, employees: int, tasks_per_transaction: int = TASKS_PER_TRANSACTION
+) -> str:
     """The name of a database in which events about `tasks` tasks wait."""
     database = stage.copy()
     with stage.superuser(database) as connection:
         employ(connection, employees)
         give_tasks(connection, tasks=tasks, employees=employees)
-        tell(connection, tasks=tasks, employees=employees)
+        tell(connection, tasks=tasks, employees=employees, at_once=tasks_per_transaction)
         connection.execute("VACUUM ANALYZE")
     return database
 

@@ -58,6 +58,14 @@ class Stage:
         with psycopg.connect(self.cluster.superuser_url(), autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
+    def keep(self, name: str) -> None:
+        """Make a database that stays in the folder if there is none, and migrate it."""
+        with psycopg.connect(self.cluster.superuser_url(), autocommit=True) as connection:
+            found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [name])
+        if not found.rowcount:
+            self.cluster.create_database(name, template=DATABASE)
+        migrate(logs=self.logs, env=self.env(name))
+
     def checkpoint(self) -> None:
         """Write out what is dirty, so that no side pays for what the one before it wrote."""
         with psycopg.connect(self.cluster.superuser_url(), autocommit=True) as connection:
@@ -101,6 +109,18 @@ class Stage:
                 db.session.remove()
                 db.engine.dispose()
 
+    @contextmanager
+    def web(self, database: str) -> Iterator[Flask]:
+        """The application on `database` as a web process has it, for a test client's requests."""
+        app = create_app(Settings.from_env(self.env(database)), process="web")
+        quiet()
+        try:
+            yield app
+        finally:
+            with app.app_context():
+                db.session.remove()
+                db.engine.dispose()
+
 
 def quiet() -> None:
     """Log warnings only, in this process: a worker writes nothing about what goes well either."""
@@ -111,7 +131,12 @@ def quiet() -> None:
 @contextmanager
 def stage() -> Iterator[Stage]:
     """Start the servers in a temporary folder, and stop and remove them."""
-    with tempfile.TemporaryDirectory(prefix="ates-bench-") as name:
-        folder = Path(name)
-        with Cluster(folder) as cluster, Server(folder) as valkey:
-            yield Stage(folder, cluster, valkey)
+    with tempfile.TemporaryDirectory(prefix="ates-bench-") as name, kept_stage(Path(name)) as it:
+        yield it
+
+
+@contextmanager
+def kept_stage(folder: Path, *, durable: bool = True) -> Iterator[Stage]:
+    """Start the servers in a folder that stays; `durable=False` to fill it faster."""
+    with Cluster(folder, durable=durable) as cluster, Server(folder) as valkey:
+        yield Stage(folder, cluster, valkey)
