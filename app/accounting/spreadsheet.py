@@ -6,12 +6,12 @@ import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from uuid import UUID
 
 import xlsxwriter
 
-from app.accounting.queries import TransferRow
+from app.accounting.queries import Lines, TransferRow
 from app.kernel.errors import BadInput
 from app.kernel.money import MINOR_PER_MAJOR, decimal_string, parse_decimal_string
 
@@ -81,9 +81,36 @@ def write_csv(
             writer.writerow([csv_cell(cell) for cell in row])
             if progress is not None and count % PROGRESS_EVERY == 0:
                 progress(count)
-        writer.writerow([])
-        writer.writerows([inert(name), inert(value)] for name, value in about().items())
+        _write_about(file, about)
     return count
+
+
+def write_lines(
+    path: Path,
+    columns: Sequence[str],
+    chunks: Iterable[Lines],
+    *,
+    about: About,
+    progress: Progress | None = None,
+) -> int:
+    """Write the same file from lines that are put together already. Returns the rows."""
+    count = 0
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerow(columns)
+        for lines in chunks:
+            file.write(lines.text)
+            file.write("\r\n")
+            count += lines.count
+            if progress is not None:
+                progress(count)
+        _write_about(file, about)
+    return count
+
+
+def _write_about(file: TextIO, about: About) -> None:
+    writer = csv.writer(file)
+    writer.writerow([])
+    writer.writerows([inert(name), inert(value)] for name, value in about().items())
 
 
 def write_xlsx(

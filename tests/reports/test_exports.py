@@ -56,7 +56,7 @@ def test_progress_survives_a_reload_and_a_dead_worker(
     week: Week, browser: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = browser.post("/exports", {**FORM, "format": "csv"}).location
-    monkeypatch.setattr("app.accounting.spreadsheet.PROGRESS_EVERY", 7)
+    monkeypatch.setattr("app.accounting.queries.lines.CHUNK", 7)
     monkeypatch.setattr(exports, "PROGRESS_EVERY_S", 0)
 
     class Killed(BaseException):

@@ -17,7 +17,15 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app.accounting import spreadsheet
-from app.accounting.queries import LedgerFilter, Totals, clock_words, export_transfers, totals
+from app.accounting.queries import (
+    LedgerFilter,
+    Lines,
+    Totals,
+    clock_words,
+    export_transfers,
+    totals,
+    transfer_lines,
+)
 from app.accounting.queries.exports import filter_as_json, filter_from_json
 from app.kernel import audit, settings
 from app.kernel.actor import Actor
@@ -126,6 +134,8 @@ def write_transfers(
     progress: spreadsheet.Progress | None = None,
 ) -> int:
     """Write all transfers of the filter into `path`; returns the rows."""
+    if format == "csv":
+        return _write_lines(session, path, wanted, progress)
     sums = dict.fromkeys(SUMS, 0)
 
     def rows() -> Iterator[tuple[spreadsheet.Cell, ...]]:
@@ -134,11 +144,31 @@ def write_transfers(
                 sums[name] += value
             yield spreadsheet.cells(row)
 
-    return spreadsheet.WRITERS[format](
+    return spreadsheet.write_xlsx(
         path,
         spreadsheet.COLUMNS,
         rows(),
         about=lambda: about(session, wanted, Totals(**sums)),
+        progress=progress,
+    )
+
+
+def _write_lines(
+    session: Session, path: Path, wanted: LedgerFilter, progress: spreadsheet.Progress | None
+) -> int:
+    sums = Totals()
+
+    def chunks() -> Iterator[Lines]:
+        nonlocal sums
+        for lines in transfer_lines(session, wanted):
+            sums += lines.sums
+            yield lines
+
+    return spreadsheet.write_lines(
+        path,
+        spreadsheet.COLUMNS,
+        chunks(),
+        about=lambda: about(session, wanted, sums),
         progress=progress,
     )
 

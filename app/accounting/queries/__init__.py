@@ -18,6 +18,7 @@ from app.accounting.queries.ledger import (
     all_transfers,
     export_transfers,
 )
+from app.accounting.queries.lines import Lines, transfer_lines
 from app.accounting.queries.own import (
     Balance,
     Statement,
@@ -45,6 +46,7 @@ __all__ = [
     "PAGE_MAX",
     "Balance",
     "LedgerFilter",
+    "Lines",
     "Period",
     "Preview",
     "Statement",
@@ -76,5 +78,6 @@ __all__ = [
     "sums_by_day",
     "sums_by_person",
     "totals",
+    "transfer_lines",
     "transfer_of",
 ]
