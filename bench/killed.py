@@ -44,7 +44,7 @@ WHERE (o.balance, o.balance, 0, 1, 1, 1) IS DISTINCT FROM
 """
 TOTALS = """
 SELECT d.status = 'closed' AND d.sealed_block IS NOT NULL
-       AND (d.paid_count, d.paid_total) = (SELECT (count(*), sum(balance)) FROM owed)
+       AND (d.paid_count, d.paid_total) = (SELECT count(*), sum(balance) FROM owed)
        AND (SELECT count(*) FROM account_transfers WHERE kind = 'payout') = d.paid_count
 FROM business_days d WHERE d.day = %s
 """

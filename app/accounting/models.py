@@ -111,4 +111,6 @@ class BusinessDay(Base):
     rewards: Mapped[int | None] = mapped_column(BigInteger)
     paid_total: Mapped[int | None] = mapped_column(BigInteger)
     paid_count: Mapped[int | None]
+    debts: Mapped[int | None] = mapped_column(BigInteger)
+    debtors: Mapped[int | None]
     sealed_block: Mapped[int | None] = mapped_column(BigInteger)

@@ -24,8 +24,8 @@ ORDER BY id LIMIT 1
 @click.option("--state", type=click.Choice(queries.STATES), help="Only these.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
 def list_mails(state: str | None, limit: int) -> None:
-    """List the newest mails with their states, and how many there are in each."""
-    counts = queries.mail_counts(db.session())
+    """List the newest mails with their states, and how many are not sent."""
+    counts = queries.unsent_counts(db.session())
     click.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
     for row in queries.mails(db.session(), state=state, limit=limit)[:limit]:
         click.echo(

@@ -34,10 +34,11 @@ def mails() -> Response:
     names = {"mails": [_row(row) for row in shown], "next_url": next_url}
     if "cursor" in request.args and htmx.wants_fragment():
         return htmx.page("payments/_mails.html", **names)
-    counts = queries.mail_counts(db.session())
+    counts = queries.unsent_counts(db.session())
     return htmx.page(
         "payments/mails.html",
         state=state,
+        states=queries.STATES,
         counts=counts,
         unsent=counts["failed"] + counts["unknown"],
         folder_used=settings.current().smtp_url is None,

@@ -38,17 +38,23 @@ SELECT d.day, d.fees, d.rewards, d.paid_total, d.paid_count, d.closed_at, d.seal
 FROM business_days d LEFT JOIN ledger_blocks b ON b.id = d.sealed_block
 WHERE d.day = :day AND d.status = 'closed'
 """)
-# Mails, newest first, of any state or one.
-MAILS = sql("""
+# Mails, newest first, of any state or one. There are many that are sent; the others have an index.
+_MAILS = """
 SELECT e.id, e.kind, e.state, e.attempts, e.queued_at, e.due_at, e.sent_at, e.last_error,
        e.message_id, e.user_id, u.login, coalesce(e.business_day, p.business_day) AS business_day,
        p.amount
 FROM emails e JOIN users u ON u.id = e.user_id LEFT JOIN payouts p ON p.id = e.payout_id
-WHERE (CAST(:state AS email_state) IS NULL OR e.state = :state)
-  AND (CAST(:before AS bigint) IS NULL OR e.id < :before)
+WHERE {of_state} AND (CAST(:before AS bigint) IS NULL OR e.id < :before)
 ORDER BY e.id DESC LIMIT :limit
+"""
+ALL_MAILS = sql(_MAILS.format(of_state="true"))
+SENT_MAILS = sql(_MAILS.format(of_state="e.state = 'sent'"))
+UNSENT_MAILS = sql(
+    _MAILS.format(of_state="e.state <> 'sent' AND e.state = CAST(:state AS email_state)")
+)
+UNSENT_COUNTS = sql("""
+SELECT state::text, count(*) FROM emails WHERE state <> 'sent' GROUP BY state
 """)
-COUNTS = sql("SELECT state::text, count(*) FROM emails GROUP BY state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +104,15 @@ def mails(
 ) -> Sequence[Any]:
     """Mails, newest first, `limit` + 1 of them to tell whether more follow."""
     names = {"state": state, "before": before, "limit": limit + 1}
-    return session.execute(MAILS, names).all()
+    if state is None:
+        return session.execute(ALL_MAILS, names).all()
+    return session.execute(SENT_MAILS if state == "sent" else UNSENT_MAILS, names).all()
 
 
-def mail_counts(session: Session) -> dict[str, int]:
-    """How many mails there are in each state."""
-    return {**dict.fromkeys(STATES, 0), **{row[0]: row[1] for row in session.execute(COUNTS)}}
+def unsent_counts(session: Session) -> dict[str, int]:
+    """How many mails there are in each state but `sent`."""
+    found = {row[0]: row[1] for row in session.execute(UNSENT_COUNTS)}
+    return {state: found.get(state, 0) for state in STATES if state != "sent"}
 
 
 def _line(row: Any) -> Line:

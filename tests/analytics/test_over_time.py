@@ -10,7 +10,9 @@ import pytest
 from flask_babel import lazy_gettext
 from sqlalchemy.exc import OperationalError
 
+from app.accounting import queries as accounting
 from app.accounting.commands import pay_to_workers
+from app.accounting.queries import LedgerFilter, Period
 from app.analytics import pages, queries
 from app.kernel.db import db
 from app.tasks import commands as tasks
@@ -58,6 +60,57 @@ def test_debts_are_those_of_each_day_s_end(company: Company, make_user: Callable
     assert [row.cents for row in earlier] == [a, a + b], "whatever came after"
 
 
+def test_debts_of_closed_days_are_those_that_were_frozen(
+    company: Company, make_user: Callable
+) -> None:
+    """The same as if every day were open, at each of them, and as the report says."""
+    first, second, service = make_user().id, make_user().id, make_user("internalservice").actor
+    company.at(NOON)
+    for days_ago in (5, 4, 2):
+        charge(company, first, NOON - timedelta(days=days_ago))
+    earn(company, second, NOON - timedelta(days=4))
+    charge(company, second, NOON - timedelta(days=3))
+    earn(company, first, NOON - timedelta(days=3), tasks=2)
+    span = (TODAY - timedelta(days=7), TODAY)
+    opened = read(company, queries.negative_trend, *span)
+    positions = [_positions(company, row.day) for row in opened]
+    company.call(pay_to_workers, service)
+    charge(company, second, NOON)
+    frozen = read(company, queries.negative_trend, *span)
+    ends = company.rows(BALANCES_AT_ENDS)
+    for row in frozen:
+        left = [end.balance for end in ends if end.day == row.day and end.balance < 0]
+        assert (row.people, row.cents) == (len(left), sum(left)), row.day
+        found = _positions(company, row.day)
+        assert (found.debtors, found.debts) == (row.people, row.cents), row.day
+        assert (found.liabilities, found.creditors) == (0, 0), "all days but today are closed"
+    assert [(row.people, row.cents) for row in opened] == [
+        (found.debtors, found.debts) for found in positions
+    ]
+    for user_id in (first, second):
+        end = sum(row.delta for row in company.rows(DELTAS, id=user_id, day=TODAY - timedelta(3)))
+        found = _positions(company, TODAY - timedelta(days=3), user_id)
+        assert (found.debts, found.liabilities) == (min(end, 0), max(end, 0))
+
+
+BALANCES_AT_ENDS = """
+SELECT days.day::date AS day, a.id, coalesce(sum(d.delta), 0)::bigint AS balance
+FROM generate_series('2026-04-01'::timestamp, '2026-04-30', '1 day') AS days (day)
+CROSS JOIN accounts a
+LEFT JOIN account_days d ON d.account_id = a.id AND d.business_day <= days.day
+WHERE a.kind = 'employee' GROUP BY 1, 2
+"""
+DELTAS = """
+SELECT d.delta FROM account_days d JOIN accounts a ON a.id = d.account_id
+WHERE a.user_id = :id AND d.business_day <= :day
+"""
+
+
+def _positions(company: Company, day: Any, user_id: int | None = None) -> Any:
+    wanted = LedgerFilter(period=Period(day, day), user_id=user_id)
+    return read(company, accounting.positions, wanted)
+
+
 def test_the_dearest_task_of_each_step_with_its_ties(company: Company, make_user: Callable) -> None:
     user = make_user("developer")
     prices = [2500, 3000, 3000, 2800]
@@ -71,6 +124,7 @@ def test_the_dearest_task_of_each_step_with_its_ties(company: Company, make_user
         )
         company.call(tasks.complete_task, user.actor, task.task_id)
     company.at(NOON)
+    company.post()
     span = (TODAY - timedelta(days=10), TODAY)
     days = read(company, queries.expensive_over_time, *span, step="day")
     assert [(row.first, row.cents, row.ties) for row in days] == [

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from app.accounting.commands import pay_to_workers
 from app.analytics import queries
 from app.kernel.db import db
 from app.kernel.errors import BadInput
 from app.tasks import commands as tasks
-from tests.accounting.board import charge, earn
+from tests.accounting.board import charge, earn, event, make_tasks, post_batch
 from tests.company import Company
 
 # A Wednesday.
@@ -80,6 +81,7 @@ def finished(company: Company, make_user: Callable) -> dict[str, int]:
         if at:
             company.call(tasks.complete_task, boss.actor, ids[name])
     company.at(NOON)
+    company.post()
     return ids
 
 
@@ -98,6 +100,34 @@ def test_the_most_expensive_task_of_a_period_with_ties(
     assert names(TODAY - timedelta(days=1), TODAY - timedelta(days=1)) == ["yesterday"]
     assert names(date(2026, 3, 1), TODAY) == ["last month"]
     assert names(TODAY + timedelta(days=1), TODAY + timedelta(days=9)) == []
+
+
+def test_a_task_whose_reward_was_posted_late_is_of_the_day_it_was_finished_on(
+    company: Company, make_user: Callable
+) -> None:
+    user = make_user().id
+    yesterday = NOON - timedelta(days=1)
+    dear, cheap = make_tasks(company, user, 2)
+    for task_id, reward in ((dear, 4000), (cheap, 2000)):
+        company.rows(
+            "INSERT INTO task_prices VALUES (:id, 1000, :p) RETURNING 1", id=task_id, p=reward
+        )
+    company.at(NOON)
+    post_batch(company, [event("completed", cheap, user, yesterday)])
+    company.call(pay_to_workers, make_user("internalservice").actor)
+    post_batch(company, [event("completed", dear, user, yesterday)])
+    assert company.value("SELECT late FROM account_transfers WHERE task_id = :id", id=dear)
+    for first, last, found in (
+        (yesterday.date(), yesterday.date(), [dear]),
+        (yesterday.date() - timedelta(days=5), TODAY, [dear]),
+        (TODAY, TODAY, []),
+    ):
+        shown = read(company, queries.most_expensive_tasks, first, last)
+        assert [task.id for task in shown] == found
+        steps = read(company, queries.expensive_over_time, first, last, step="day")
+        assert [(step.first, step.task_id) for step in steps] == [
+            (yesterday.date(), task_id) for task_id in found
+        ]
 
 
 def test_periods_that_are_none_are_refused(company: Company) -> None:

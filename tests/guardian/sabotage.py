@@ -58,6 +58,8 @@ SABOTAGE: dict[str, str] = {
     "a closed day left no balance of its end above zero": """
         UPDATE account_transfers SET amount = amount + 100000
         WHERE kind = 'completion_reward'""",
+    "a closed day's debts are as they were frozen": """
+        UPDATE business_days SET debts = debts - 1 WHERE status = 'closed'""",
     "a closed day's totals are its transfers'": """
         UPDATE business_days SET paid_total = paid_total + 1 WHERE status = 'closed'""",
     "the sealed ledger is as it was sealed": """

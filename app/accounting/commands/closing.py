@@ -52,8 +52,10 @@ HINDRANCES = sql("""
 SELECT business_now() < upper(d.during) AS goes_on,
        oldest_transaction_started_at() + (SELECT shift FROM business_clock) < upper(d.during)
          AS still_running,
-       EXISTS (SELECT FROM outbox o LEFT JOIN outbox_cursors c ON c.consumer = :consumer
-               WHERE (o.xid, o.id) > (coalesce(c.xid, '0'), coalesce(c.id, 0))
+       EXISTS (SELECT FROM outbox o
+               WHERE (o.xid, o.id) > (
+                   coalesce((SELECT xid FROM outbox_cursors WHERE consumer = :consumer), '0'),
+                   coalesce((SELECT id FROM outbox_cursors WHERE consumer = :consumer), 0))
                  AND o.occurred_at < upper(d.during)) AS events_wait
 FROM business_days d WHERE d.day = :day
 """)
@@ -108,12 +110,20 @@ WITH owed AS MATERIALIZED (
 )
 SELECT count(*) FROM owed
 """)
+# Freezes the day's totals, and what stays owed at its end by the employees; they are owed nothing.
 FINISH_CLOSING = sql("""
+WITH owing AS (
+  SELECT a.balance - coalesce(later.delta, 0) AS balance FROM accounts a
+  LEFT JOIN (SELECT account_id, sum(delta)::bigint AS delta FROM account_days
+             WHERE business_day > :day GROUP BY account_id) AS later ON later.account_id = a.id
+  WHERE a.kind = 'employee' AND a.balance - coalesce(later.delta, 0) < 0
+)
 UPDATE business_days d SET status = 'closed', closed_at = business_now(),
   fees = coalesce((SELECT fees FROM ledger_days l WHERE l.business_day = d.day), 0),
   rewards = coalesce((SELECT rewards FROM ledger_days l WHERE l.business_day = d.day), 0),
   paid_total = (SELECT coalesce(sum(amount), 0) FROM payouts p WHERE p.business_day = d.day),
-  paid_count = (SELECT count(*) FROM payouts p WHERE p.business_day = d.day)
+  paid_count = (SELECT count(*) FROM payouts p WHERE p.business_day = d.day),
+  debts = (SELECT coalesce(sum(balance), 0) FROM owing), debtors = (SELECT count(*) FROM owing)
 WHERE day = :day AND status = 'closing'
 """)
 

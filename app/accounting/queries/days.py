@@ -26,16 +26,19 @@ LEFT JOIN ledger_days l ON l.business_day = days.day
 LEFT JOIN business_days b ON b.day = days.day
 ORDER BY days.day
 """)
-# Days that were closed or are closing, newest first, with the state of their mails.
+# Days that were closed or are closing, newest first, with the state of their mails: each payout
+# has one, and only those that are not sent have to be looked at.
 PAYOUT_RUNS = sql("""
 SELECT d.day, d.status, d.closed_at, d.fees, d.rewards, d.paid_total, d.paid_count,
-       m.mails_sent, m.mails_failed, m.mails_waiting
+       coalesce(d.paid_count, (SELECT count(*) FROM payouts p WHERE p.business_day = d.day))
+         - coalesce(m.unsent, 0) AS mails_sent,
+       coalesce(m.failed, 0) AS mails_failed, coalesce(m.unsent - m.failed, 0) AS mails_waiting
 FROM business_days d
-LEFT JOIN LATERAL (
-  SELECT count(*) FILTER (WHERE e.state = 'sent') AS mails_sent,
-         count(*) FILTER (WHERE e.state IN ('failed', 'unknown')) AS mails_failed,
-         count(*) FILTER (WHERE e.state IN ('queued', 'sending')) AS mails_waiting
-  FROM payouts p JOIN emails e ON e.payout_id = p.id WHERE p.business_day = d.day) AS m ON true
+LEFT JOIN (
+  SELECT p.business_day, count(*) AS unsent,
+         count(*) FILTER (WHERE e.state IN ('failed', 'unknown')) AS failed
+  FROM emails e JOIN payouts p ON p.id = e.payout_id WHERE e.state <> 'sent' GROUP BY 1)
+  AS m ON m.business_day = d.day
 WHERE d.status <> 'open' AND (CAST(:before AS date) IS NULL OR d.day < :before)
 ORDER BY d.day DESC LIMIT :limit
 """)
@@ -80,8 +83,10 @@ SELECT day, business_now() >= (day + 1)::timestamp AT TIME ZONE :timezone AS has
        (business_now() AT TIME ZONE :timezone)::date AS today,
        (SELECT count(*) FROM accounts WHERE kind = 'employee') AS accounts,
        (SELECT count(*) FROM (
-          SELECT FROM outbox o LEFT JOIN outbox_cursors c ON c.consumer = 'accounting'
-          WHERE (o.xid, o.id) > (coalesce(c.xid, '0'), coalesce(c.id, 0)) LIMIT 10000) AS bounded)
+          SELECT FROM outbox o WHERE (o.xid, o.id) > (
+            coalesce((SELECT xid FROM outbox_cursors WHERE consumer = 'accounting'), '0'),
+            coalesce((SELECT id FROM outbox_cursors WHERE consumer = 'accounting'), 0))
+          LIMIT 10000) AS bounded)
          AS waiting
 FROM next
 """)

@@ -59,18 +59,29 @@ WHERE {{where}} GROUP BY 1, 2 ORDER BY sum(t.delta_balance) FILTER (WHERE t.kind
   DESC NULLS LAST, 1 LIMIT :limit
 """
 NOW = sql("SELECT to_char(business_now() AT TIME ZONE :timezone, 'YYYY-MM-DD HH24:MI:SS')")
-# The balances at the end of a day are those of now less what later days moved.
-POSITIONS = sql("""
+# The balances at the end of a day are those of now less what later days moved. At the end of a
+# closed day none is above zero, and what lies below was frozen; before the first day there is none.
+_POSITIONS = """
 SELECT coalesce(sum(b.balance) FILTER (WHERE b.balance > 0), 0)::bigint AS liabilities,
        coalesce(sum(b.balance) FILTER (WHERE b.balance < 0), 0)::bigint AS debts,
        count(*) FILTER (WHERE b.balance > 0) AS creditors,
        count(*) FILTER (WHERE b.balance < 0) AS debtors
-FROM (
+"""
+POSITIONS = sql(f"""
+SELECT 0::bigint AS liabilities, debts, 0::bigint AS creditors, debtors::bigint FROM business_days
+WHERE day = :last AND status = 'closed'
+UNION ALL
+{_POSITIONS} FROM (
   SELECT a.balance - coalesce(later.delta, 0) AS balance FROM accounts a
   LEFT JOIN (SELECT account_id, sum(delta) AS delta FROM account_days
              WHERE business_day > :last GROUP BY account_id) AS later ON later.account_id = a.id
-  WHERE a.kind = 'employee' AND (CAST(:user_id AS bigint) IS NULL OR a.user_id = :user_id)
-) AS b
+  WHERE a.kind = 'employee' AND :last >= (SELECT min(day) FROM business_days)) AS b
+HAVING NOT EXISTS (SELECT FROM business_days WHERE day = :last AND status = 'closed')
+""")
+POSITIONS_OF = sql(f"""
+{_POSITIONS} FROM (
+  SELECT sum(d.delta) AS balance FROM accounts a JOIN account_days d ON d.account_id = a.id
+  WHERE a.user_id = :user_id AND d.business_day <= :last) AS b
 """)
 
 
@@ -138,8 +149,10 @@ def positions(session: Session, wanted: LedgerFilter) -> Any:
 
     Of everyone, or of the filter's person; kind and words do not change what somebody is owed.
     """
+    if wanted.user_id is None:
+        return session.execute(POSITIONS, {"last": wanted.period.last}).one()
     names = {"last": wanted.period.last, "user_id": wanted.user_id}
-    return session.execute(POSITIONS, names).one()
+    return session.execute(POSITIONS_OF, names).one()
 
 
 def balances(session: Session, today: date, *, limit: int = 500) -> Sequence[Any]:

@@ -1,11 +1,11 @@
 """Reads of Analytics: money, tasks, and how both went over time."""
 
+from app.analytics.queries.dear import DearStep, expensive_over_time, most_expensive_tasks
 from app.analytics.queries.money import (
     Income,
     PeriodName,
     balance_sums,
     income_by_day,
-    most_expensive_tasks,
     negative_balances,
     negative_count,
     period_until,
@@ -13,8 +13,6 @@ from app.analytics.queries.money import (
     today_income,
 )
 from app.analytics.queries.tasks import (
-    DearStep,
-    expensive_over_time,
     finishing_times,
     reshuffled,
     tasks_after,

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
 from app.kernel import settings
 from app.kernel.db import sql
-from app.kernel.errors import BadInput
-
-MAX_DAYS = 366 * 10
-TIES = 50
 
 TODAY_INCOME = sql("""
 SELECT today.day AS business_day, coalesce(l.income, 0) AS income, coalesce(l.fees, 0) AS fees,
@@ -33,20 +29,6 @@ SELECT a.id, a.user_id, u.login, a.balance FROM accounts a JOIN users u ON u.id 
 WHERE a.balance < 0 AND (CAST(:after_balance AS bigint) IS NULL
       OR (a.balance, a.id) > (CAST(:after_balance AS bigint), CAST(:after_id AS bigint)))
 ORDER BY a.balance, a.id LIMIT :limit
-""")
-# The highest reward among the tasks finished in a period of business days, with ties.
-MOST_EXPENSIVE = sql("""
-WITH finished AS MATERIALIZED (
-  SELECT t.id, t.ticket_key, t.name, t.assigned_to, t.finished_at, p.complete_price
-  FROM tasks t JOIN task_prices p ON p.task_id = t.id
-  WHERE t.is_finished AND t.finished_at >= CAST(:first AS date)::timestamp AT TIME ZONE :timezone
-    AND t.finished_at < (CAST(:last AS date) + 1)::timestamp AT TIME ZONE :timezone
-)
-SELECT f.id, f.ticket_key, f.name, f.assigned_to, u.login AS assignee_login, f.finished_at,
-       f.complete_price
-FROM finished f JOIN users u ON u.id = f.assigned_to
-WHERE f.complete_price = (SELECT max(complete_price) FROM finished)
-ORDER BY f.finished_at, f.id LIMIT :limit
 """)
 INCOME_BY_DAY = sql("""
 SELECT day::date AS business_day, coalesce(l.income, 0) AS income, coalesce(l.fees, 0) AS fees,
@@ -77,19 +59,6 @@ class Income:
     income: int
     fees: int
     rewards: int
-
-
-@dataclass(frozen=True, slots=True)
-class ExpensiveTask:
-    """A finished task whose reward was the highest of its period."""
-
-    id: int
-    ticket_key: str | None
-    name: str
-    assigned_to: int
-    assignee_login: str
-    finished_at: datetime
-    complete_price: int
 
 
 def today_income(session: Session) -> Income:
@@ -123,19 +92,6 @@ def period_until(today: date, name: PeriodName) -> tuple[date, date]:
     if name == "week":
         return today - timedelta(days=today.weekday()), today
     return today.replace(day=1), today
-
-
-def most_expensive_tasks(session: Session, first: date, last: date) -> list[ExpensiveTask]:
-    """The tasks with the highest reward among those finished from `first` to `last`, with ties.
-
-    Raises BadInput for a period that ends before it begins, or is longer than ten years.
-    """
-    if first > last:
-        raise BadInput(fields={"to": "The period ends before it begins"})
-    if (last - first).days > MAX_DAYS:
-        raise BadInput(fields={"to": "At most ten years at a time"})
-    names = {**_timezone(), "first": first, "last": last, "limit": TIES}
-    return [ExpensiveTask(*row) for row in session.execute(MOST_EXPENSIVE, names)]
 
 
 def income_by_day(session: Session, first: date, last: date) -> Sequence[Any]:

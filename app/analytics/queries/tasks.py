@@ -1,38 +1,21 @@
-"""Tasks: the most expensive over time, how long they take, how often they change hands."""
+"""Tasks: how long they take, how often they change hands."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from app.kernel import settings
 from app.kernel.db import sql
 
-Step = Literal["day", "week", "month"]
-STEPS_SHOWN = 60
-
 _FINISHED = """t.is_finished
   AND t.finished_at >= CAST(:first AS date)::timestamp AT TIME ZONE :timezone
   AND t.finished_at < (CAST(:last AS date) + 1)::timestamp AT TIME ZONE :timezone"""
 _CREATED = """t.created_at >= CAST(:first AS date)::timestamp AT TIME ZONE :timezone
   AND t.created_at < (CAST(:last AS date) + 1)::timestamp AT TIME ZONE :timezone"""
-# Of each day, week or month: the highest reward, one task that earned it, and how many did.
-DEAR_STEPS = sql(f"""
-SELECT DISTINCT ON (x.step) x.step::date, x.complete_price, x.id, x.name, x.assigned_to, x.login,
-       count(*) OVER (PARTITION BY x.step, x.complete_price) AS ties
-FROM (
-  SELECT date_trunc(:step, t.finished_at AT TIME ZONE :timezone) AS step, p.complete_price, t.id,
-         t.name, t.assigned_to, u.login,
-         rank() OVER (PARTITION BY date_trunc(:step, t.finished_at AT TIME ZONE :timezone)
-                      ORDER BY p.complete_price DESC) AS place
-  FROM tasks t JOIN task_prices p ON p.task_id = t.id JOIN users u ON u.id = t.assigned_to
-  WHERE {_FINISHED}
-) AS x WHERE x.place = 1 ORDER BY x.step DESC, x.id LIMIT :limit
-""")
 # How many tasks were created and finished, and how long the finished ones took, in hours.
 FINISHING_TIMES = sql(f"""
 SELECT (SELECT count(*) FROM tasks t WHERE {_CREATED}) AS created, count(*) AS finished,
@@ -55,25 +38,6 @@ FROM tasks t JOIN users u ON u.id = t.assigned_to LEFT JOIN task_prices p ON p.t
 WHERE {_CREATED} ORDER BY t.assignments"""
 MOST_SHUFFLED = sql(f"{_SHUFFLED} DESC, t.id DESC LIMIT :limit")
 LEAST_SHUFFLED = sql(f"{_SHUFFLED}, t.id LIMIT :limit")
-
-
-@dataclass(frozen=True, slots=True)
-class DearStep:
-    """The highest reward of a day, week or month that begins on `first`, and a task that had it."""
-
-    first: date
-    cents: int
-    task_id: int
-    name: str
-    person_id: int
-    login: str
-    ties: int
-
-
-def expensive_over_time(session: Session, first: date, last: date, *, step: Step) -> list[DearStep]:
-    """The highest reward of each day, ISO week or month with a finished task, newest first."""
-    names = {**_names(first, last), "step": step, "limit": STEPS_SHOWN}
-    return [DearStep(*row) for row in session.execute(DEAR_STEPS, names)]
 
 
 def finishing_times(session: Session, first: date, last: date) -> Any:

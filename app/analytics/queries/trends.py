@@ -16,9 +16,10 @@ COMPARED_DAYS = 7
 
 # The income of each of the last days up to the same time of day as now, by the business's clock.
 INCOME_BY_THIS_TIME = sql("""
-WITH now AS (SELECT business_now() AT TIME ZONE :timezone AS local),
-days AS (
-  SELECT day::date AS day, day + (now.local - date_trunc('day', now.local)) AS until
+WITH now AS MATERIALIZED (SELECT business_now() AT TIME ZONE :timezone AS local),
+days AS MATERIALIZED (
+  SELECT day::date AS day,
+         (day + (now.local - date_trunc('day', now.local))) AT TIME ZONE :timezone AS until
   FROM now, generate_series(now.local::date - CAST(:days AS int), now.local::date, interval '1 day')
     AS days (day)
 )
@@ -30,33 +31,43 @@ SELECT d.day, coalesce(sum(CASE t.kind WHEN 'assign_fee' THEN t.amount
   AS income
 FROM days d
 LEFT JOIN account_transfers t ON t.business_day = d.day
-  AND t.timestamp <= d.until AT TIME ZONE :timezone
+  AND t.timestamp <= d.until
 LEFT JOIN account_transfers r ON r.id = t.reverses_id
 GROUP BY d.day ORDER BY d.day
 """)
 FIRST_DAY = sql("SELECT min(business_day) FROM ledger_days")
-# How many balances were below zero at the end of each day, and their sum: the balances of now,
-# less what the days after it moved.
+# How many balances were below zero at the end of each day, and their sum. Of a closed day both were
+# frozen; of the days that are not closed: the balances of now, less what the days after it moved.
 NEGATIVE_TREND = sql("""
-WITH moved AS (
-  SELECT a.id, day::date AS day, a.balance, coalesce(d.delta, 0) AS delta
-  FROM accounts a
-  CROSS JOIN generate_series(CAST(:first AS timestamp), CAST(:last AS timestamp), interval '1 day')
+WITH days AS MATERIALIZED (
+  SELECT days.day::date AS day, b.debtors, b.debts,
+         days.day > coalesce((SELECT max(day) FROM business_days WHERE status = 'closed'),
+                             (SELECT min(day) - 1 FROM business_days)) AS is_open
+  FROM generate_series(CAST(:first AS timestamp), CAST(:last AS timestamp), interval '1 day')
     AS days (day)
-  LEFT JOIN account_days d ON d.account_id = a.id AND d.business_day = day::date
-  WHERE a.kind = 'employee'
+  LEFT JOIN business_days b ON b.day = days.day AND b.status = 'closed'
+), moved AS (
+  SELECT a.id, days.day, a.balance, coalesce(d.delta, 0) AS delta
+  FROM days CROSS JOIN accounts a
+  LEFT JOIN account_days d ON d.account_id = a.id AND d.business_day = days.day
+    AND d.business_day > coalesce((SELECT max(day) FROM business_days WHERE status = 'closed'),
+                                  '-infinity')
+  WHERE days.is_open AND a.kind = 'employee'
 ), later AS (
   SELECT account_id, sum(delta) AS delta FROM account_days
-  WHERE business_day > :last GROUP BY account_id
+  WHERE business_day > :last AND EXISTS (SELECT FROM days WHERE is_open) GROUP BY account_id
 ), ends AS (
   SELECT m.day, m.balance - coalesce(l.delta, 0) - coalesce(sum(m.delta) OVER (
     PARTITION BY m.id ORDER BY m.day DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)
     AS balance
   FROM moved m LEFT JOIN later l ON l.account_id = m.id
 )
-SELECT day, count(*) FILTER (WHERE balance < 0) AS people,
-       coalesce(sum(balance) FILTER (WHERE balance < 0), 0)::bigint AS cents
-FROM ends GROUP BY day ORDER BY day
+SELECT days.day, coalesce(days.debtors, o.people, 0) AS people,
+       coalesce(days.debts, o.cents, 0)::bigint AS cents
+FROM days
+LEFT JOIN (SELECT day, count(*) AS people, sum(balance) AS cents FROM ends WHERE balance < 0
+           GROUP BY day) AS o ON o.day = days.day
+ORDER BY days.day
 """)
 
 

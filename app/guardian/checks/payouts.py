@@ -47,6 +47,39 @@ LEFT JOIN LATERAL (SELECT sum(delta)::bigint AS delta FROM account_days
   WHERE account_id = a.id AND business_day > d.day) AS later ON true
 WHERE a.kind = 'employee' AND a.balance - coalesce(later.delta, 0) > 0""",
     ),
+    Check(
+        name="a closed day's debts are as they were frozen",
+        means="What employees owed at the end of a closed day is not what its row says.",
+        to_do="Compare with the statements of those who were below zero that day; find out what"
+        " wrote to a closed day.",
+        whole="""
+WITH ends AS (
+  SELECT business_day, sum(delta) OVER (PARTITION BY account_id ORDER BY business_day) AS balance,
+         delta
+  FROM account_days
+), moved AS (
+  SELECT business_day, sum(least(balance, 0) - least(balance - delta, 0)) AS debts,
+         sum((balance < 0)::int - (balance - delta < 0)::int) AS debtors
+  FROM ends GROUP BY business_day
+)
+SELECT day, debts, debts_sum, debtors, debtors_sum FROM (
+  SELECT d.day, d.status, d.debts, d.debtors,
+         coalesce(sum(m.debts) OVER (ORDER BY d.day), 0) AS debts_sum,
+         coalesce(sum(m.debtors) OVER (ORDER BY d.day), 0) AS debtors_sum
+  FROM business_days d LEFT JOIN moved m ON m.business_day = d.day) AS days
+WHERE status = 'closed' AND (debts, debtors) IS DISTINCT FROM (debts_sum, debtors_sum)""",
+        increment="""
+SELECT d.day, d.debts, o.debts AS debts_sum, d.debtors, o.debtors AS debtors_sum
+FROM (SELECT day, debts, debtors FROM business_days WHERE status = 'closed'
+      ORDER BY day DESC LIMIT 1) AS d
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum(balance), 0) AS debts, count(*) AS debtors FROM (
+    SELECT a.balance - coalesce((SELECT sum(delta) FROM account_days
+      WHERE account_id = a.id AND business_day > d.day), 0) AS balance
+    FROM accounts a WHERE a.kind = 'employee') AS ends
+  WHERE balance < 0) AS o
+WHERE (d.debts, d.debtors) IS DISTINCT FROM (o.debts, o.debtors)""",
+    ),
     checked_both_ways(
         name="a closed day's totals are its transfers'",
         means="A closed day is not as it was frozen: something was posted to it, or changed.",
