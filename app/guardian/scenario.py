@@ -54,6 +54,25 @@ def steps_sql() -> str:
     return f"(VALUES {rows}) AS steps (log_type, event_type, transfer_kind, amount_is)"
 
 
+def log_types_sql() -> str:
+    """The types of log entries that a step makes, as the inside of `IN (…)`."""
+    return ", ".join(f"'{step.log}'" for step in STEPS)
+
+
+def by_log_type_sql(log_type: str, part: str, *, table: str = "") -> str:
+    """What `part` of the step is, for the type in the column `log_type`: text, or a column.
+
+    `part` is `event` or `transfer`; with `price`, `table` is the alias whose column is meant. An
+    expression, where a join with the steps would hide from the planner how many rows there are.
+    """
+    said = {
+        step.log: f"{table}.{step.price}" if part == "price" else f"'{getattr(step, part)}'"
+        for step in STEPS
+    }
+    whens = " ".join(f"WHEN '{log}' THEN {value}" for log, value in said.items())
+    return f"CASE {log_type} {whens} END"
+
+
 def event_types_sql() -> str:
     """The types of events that a step makes, as the inside of `IN (…)`."""
     return ", ".join(f"'{step.event}'" for step in STEPS)
