@@ -74,6 +74,11 @@ def close_days() -> None:
         log.info("days_not_closed_yet", reason=conflict.message)
 
 
+def go_on_closing() -> None:
+    """Go on with a closing that a page began, beside the worker's other jobs."""
+    _beside("closing", accounting.go_on_closing)
+
+
 def send_mail() -> None:
     """Send the mail that is due, beside the worker's other jobs: a mail server may be slow."""
     _beside("mail", send_due_mail)
@@ -117,6 +122,7 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("sweep", 2, sweep, RELAY_QUEUE),
     Scheduled("send_mail", 5, send_mail),
     Scheduled("close_days", 60, close_days),
+    Scheduled("go_on_closing", 2, go_on_closing),
     Scheduled("make_exports", 2, make_exports),
     Scheduled("seal_ledger", 60, seal_ledger),
     Scheduled("retry_dead_letters", 60, retry_dead_letters),

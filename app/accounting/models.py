@@ -114,3 +114,4 @@ class BusinessDay(Base):
     debts: Mapped[int | None] = mapped_column(BigInteger)
     debtors: Mapped[int | None]
     sealed_block: Mapped[int | None] = mapped_column(BigInteger)
+    handed_over_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("users.id"))

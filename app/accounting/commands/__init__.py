@@ -1,6 +1,11 @@
 """Writes of Accounting: posting what happened, closing business days, correcting, sealing."""
 
-from app.accounting.commands.closing import ClosedDay, end_demo_day, pay_to_workers
+from app.accounting.commands.closing import (
+    ClosedDay,
+    end_demo_day,
+    go_on_closing,
+    pay_to_workers,
+)
 from app.accounting.commands.corrections import (
     Correction,
     approve_correction,
@@ -23,6 +28,7 @@ __all__ = [
     "approve_correction",
     "end_demo_day",
     "export_file",
+    "go_on_closing",
     "make_exports",
     "pay_to_workers",
     "post",

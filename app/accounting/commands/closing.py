@@ -11,6 +11,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import date, timedelta
+from math import inf
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -23,6 +25,7 @@ from app.kernel.actor import Actor
 from app.kernel.db import command, sql
 from app.kernel.errors import Conflict, Forbidden
 from app.kernel.messages import said
+from app.kernel.policy import Role
 from app.outbox import emit, relay, wake_relay
 
 CHUNK = 10_000
@@ -126,26 +129,49 @@ UPDATE business_days d SET status = 'closed', closed_at = business_now(),
   debts = (SELECT coalesce(sum(balance), 0) FROM owing), debtors = (SELECT count(*) FROM owing)
 WHERE day = :day AND status = 'closing'
 """)
+PAID_SO_FAR = sql("""
+SELECT count(*) AS paid_count, coalesce(sum(amount), 0)::bigint AS paid_total
+FROM payouts WHERE business_day = :day
+""")
+HAND_OVER = sql("""
+UPDATE business_days SET handed_over_by = :actor_id WHERE day = :day AND status = 'closing'
+""")
+# The closing that somebody handed over to the worker.
+HANDED_OVER = sql("""
+SELECT d.day, u.id, u.login, u.role
+FROM business_days d JOIN users u ON u.id = d.handed_over_by AND u.is_active
+WHERE d.status = 'closing'
+""")
 
 
 @dataclass(frozen=True, slots=True)
 class ClosedDay:
-    """A closed business day: whom it paid, how much, and whether it was closed before this call."""
+    """A closed business day: whom it paid, how much, and whether it was closed before this call.
+
+    `is_closing`: it is not closed yet, and the worker pays on.
+    """
 
     business_day: date
     paid_count: int
     paid_total: int
     already_closed: bool
+    is_closing: bool = False
 
 
 def pay_to_workers(
-    actor: Actor, *, business_day: date | None = None, patience_s: float = 5.0, chunk: int = CHUNK
+    actor: Actor,
+    *,
+    business_day: date | None = None,
+    patience_s: float = 5.0,
+    chunk: int = CHUNK,
+    pay_for_s: float = inf,
 ) -> ClosedDay:
     """Close `business_day` (by default yesterday) and, first and in order, any before it.
 
     Running it again changes nothing and says so. Posts what waits in the outbox first, and waits
-    up to `patience_s` for what is under way; seals the ledger at the end. Raises Conflict when the
-    day has not ended, its events are not all posted by then, it lies before the first business
+    up to `patience_s` for what is under way; seals the ledger at the end. Begins no further chunk
+    after `pay_for_s`: the worker goes on, see `go_on_closing`. Raises Conflict when the day has
+    not ended, its events are not all posted by then, it lies before the first business
     day, or the time zone would move a closed day.
     """
     actor.require("pay_to_workers")
@@ -158,14 +184,27 @@ def pay_to_workers(
     closed = None
     while (next_day := _first_unclosed(yesterday)) <= day:
         _wait_and_start_closing(next_day, patience_s)
+        give_up_at = time.monotonic() + pay_for_s
         while _pay_chunk(actor, next_day, chunk=chunk) == chunk:
-            pass
+            if time.monotonic() >= give_up_at:
+                return _hand_over(actor, next_day)
         closed = _finish_closing(actor, next_day)
     seal_ledger(patience_s=SEAL_PATIENCE_S if closed else 0.0)
     return closed if closed and closed.business_day == day else _already_closed(day)
 
 
-def end_demo_day(actor: Actor) -> ClosedDay:
+def go_on_closing() -> int:
+    """Finish the closing that was handed over, for whoever began it; returns how many days."""
+    row = _handed_over()
+    if row is None:
+        return 0
+    actor = Actor(row.id, row.login, Role(row.role))
+    if not actor.may("pay_to_workers"):
+        return 0  # not any more: the Payment Service finishes it
+    return int(not pay_to_workers(actor, business_day=row.day).already_closed)
+
+
+def end_demo_day(actor: Actor, *, pay_for_s: float = inf) -> ClosedDay:
     """Demo only: move the clock to the start of the next business day, and close the one before.
 
     Raises Forbidden outside a demo.
@@ -173,7 +212,7 @@ def end_demo_day(actor: Actor) -> ClosedDay:
     actor.require("end_demo_day")
     if not settings.current().demo:
         raise Forbidden("Only a demo company can end its day early")
-    return pay_to_workers(actor, business_day=_move_to_next_day())
+    return pay_to_workers(actor, business_day=_move_to_next_day(), pay_for_s=pay_for_s)
 
 
 @command
@@ -235,6 +274,18 @@ def _pay_chunk(session: Session, actor: Actor, day: date, *, chunk: int) -> int:
     paid = int(session.execute(PAY_CHUNK, names).scalar_one())
     wake_relay(session)
     return paid
+
+
+@command
+def _hand_over(session: Session, actor: Actor, day: date) -> ClosedDay:
+    handed = session.execute(HAND_OVER, {"day": day, "actor_id": actor.user_id}).rowcount == 1  # type: ignore[attr-defined]
+    row = session.execute(PAID_SO_FAR, {"day": day}).one()
+    return ClosedDay(day, row.paid_count, row.paid_total, already_closed=False, is_closing=handed)
+
+
+@command
+def _handed_over(session: Session) -> Any:
+    return session.execute(HANDED_OVER).one_or_none()
 
 
 @command

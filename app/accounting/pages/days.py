@@ -23,6 +23,8 @@ from app.web.arguments import whole_number
 from app.web.language import translated
 
 PAYOUTS_SHOWN = 200
+# So long a request pays; more people than that are paid by the worker while the page is watched.
+PAY_FOR_S = 2.0
 
 
 @blueprint.get("/close-day")
@@ -44,7 +46,7 @@ def run_payouts() -> Response:
     """Close the day that the form names and pay; a second time changes nothing and says so."""
     day = _asked_day(request.form.get("business_day", ""))
     try:
-        closed = commands.pay_to_workers(current_actor(), business_day=day)
+        closed = commands.pay_to_workers(current_actor(), business_day=day, pay_for_s=PAY_FOR_S)
     except Conflict as error:
         flash(translated(error.message), "error")
         return htmx.go_to(url_for("accounting.close_day"))
@@ -60,7 +62,7 @@ def end_day() -> Response:
         # A second click, or an old page: that day was ended already.
         return htmx.go_to(url_for("accounting.close_day"))
     try:
-        return _closed(commands.end_demo_day(current_actor()))
+        return _closed(commands.end_demo_day(current_actor(), pay_for_s=PAY_FOR_S))
     except Conflict as error:
         flash(translated(error.message), "error")
         return htmx.go_to(url_for("accounting.close_day"))
@@ -71,6 +73,8 @@ def end_day() -> Response:
 def payout_run(day: str) -> Response:
     """The closing report: what a day brought and paid to whom, the mail of each, and its seal."""
     wanted = _asked_day(day)
+    if htmx.wants_fragment() and "cursor" not in request.args:
+        return _closing_now(wanted)
     run = queries.closing_report(db.session(), wanted)
     rows = queries.payouts_of_day(db.session(), wanted, after=whole_number("cursor") or 0)
     shown, more = rows[:PAYOUTS_SHOWN], len(rows) > PAYOUTS_SHOWN
@@ -87,8 +91,29 @@ def payout_run(day: str) -> Response:
         day_url=url_for(
             "accounting.report", **arguments(LedgerFilter(period=Period(wanted, wanted)))
         ),
+        progress=_progress(wanted) if run.status == "closing" else None,
         **names,
     )
+
+
+def _closing_now(day: date) -> Response:
+    """How far a closing is; the whole page when it is over."""
+    progress = _progress(day)
+    response = htmx.page("accounting/_closing.html", progress=progress)
+    return htmx.steer(response, redirect=progress["url"] if progress["is_over"] else None)
+
+
+def _progress(day: date) -> dict[str, Any]:
+    found = queries.closing_progress(db.session(), day)
+    return {
+        "url": url_for("accounting.payout_run", day=day.isoformat()),
+        "day": day,
+        "paid_count": found.paid_count,
+        "paid_cents": found.paid_total,
+        "all_count": found.paid_count + found.left_count,
+        "left_cents": found.left_total,
+        "is_over": found.status == "closed",
+    }
 
 
 def _payout(row: Any, day: date) -> dict[str, Any]:
@@ -107,7 +132,7 @@ def _payout(row: Any, day: date) -> dict[str, Any]:
 def _closed(closed: ClosedDay) -> Response:
     if closed.already_closed:
         flash(gettext("This day was closed already; nothing was paid again."))
-    else:
+    elif not closed.is_closing:
         flash(gettext("The day is closed."))
     return htmx.go_to(url_for("accounting.payout_run", day=closed.business_day.isoformat()))
 
@@ -119,7 +144,10 @@ def _closing() -> dict[str, Any]:
     return {
         "day": preview.business_day,
         "hint": _hint(preview),
+        "is_closing": preview.is_closing,
+        "run_url": url_for("accounting.payout_run", day=preview.business_day.isoformat()),
         "total_cents": preview.paid_total,
+        "payee_count": preview.paid_count,
         "payees": [
             {
                 "user_id": row.user_id,

@@ -79,7 +79,9 @@ WITH next AS (
     (SELECT day + 1 FROM business_days WHERE status = 'closed' ORDER BY day DESC LIMIT 1),
     (SELECT day FROM business_days ORDER BY day LIMIT 1),
     (business_now() AT TIME ZONE :timezone)::date) AS day)
-SELECT day, business_now() >= (day + 1)::timestamp AT TIME ZONE :timezone AS has_ended,
+SELECT day, EXISTS (SELECT FROM business_days b WHERE b.day = next.day AND b.status = 'closing')
+         AS is_closing,
+       business_now() >= (day + 1)::timestamp AT TIME ZONE :timezone AS has_ended,
        (business_now() AT TIME ZONE :timezone)::date AS today,
        (SELECT count(*) FROM accounts WHERE kind = 'employee') AS accounts,
        (SELECT count(*) FROM (
@@ -90,15 +92,31 @@ SELECT day, business_now() >= (day + 1)::timestamp AT TIME ZONE :timezone AS has
          AS waiting
 FROM next
 """)
-# Whom closing the day would pay, by the rule of the closing itself.
-WOULD_PAY = sql("""
-SELECT a.user_id, u.login, a.balance - coalesce(later.delta, 0) AS amount
-FROM accounts a JOIN users u ON u.id = a.user_id
+# Whom closing the day would still pay, by the rule of the closing itself.
+_OWED = """
+SELECT a.id AS account_id, a.user_id, a.balance - coalesce(later.delta, 0) AS amount
+FROM accounts a
 LEFT JOIN (SELECT account_id, sum(delta)::bigint AS delta FROM account_days
            WHERE business_day > :day GROUP BY account_id) AS later ON later.account_id = a.id
 WHERE a.kind = 'employee' AND a.balance - coalesce(later.delta, 0) > 0
   AND NOT EXISTS (SELECT FROM payouts p WHERE p.business_day = :day AND p.account_id = a.id)
-ORDER BY amount DESC, a.id
+"""
+# The largest of them, each with the count and the sum of all.
+WOULD_PAY = sql(f"""
+SELECT owed.user_id, u.login, owed.amount, count(*) OVER () AS all_count,
+       sum(owed.amount) OVER ()::bigint AS all_total
+FROM ({_OWED}) AS owed JOIN users u ON u.id = owed.user_id
+ORDER BY owed.amount DESC, owed.account_id LIMIT :limit
+""")
+# How far a closing is: who is paid, and who is left.
+CLOSING_PROGRESS = sql(f"""
+SELECT d.status, p.paid_count, p.paid_total, owed.left_count, owed.left_total
+FROM business_days d
+CROSS JOIN (SELECT count(*) AS paid_count, coalesce(sum(amount), 0)::bigint AS paid_total
+            FROM payouts WHERE business_day = :day) AS p
+CROSS JOIN (SELECT count(*) AS left_count, coalesce(sum(amount), 0)::bigint AS left_total
+            FROM ({_OWED}) AS owed) AS owed
+WHERE d.day = :day AND d.status <> 'open'
 """)
 PREVIEW_ROWS = 500
 
@@ -108,6 +126,7 @@ class Preview:
     """What closing `business_day` would pay; `rows` are the largest, bounded."""
 
     business_day: date
+    is_closing: bool
     has_ended: bool
     today: date
     paid_count: int
@@ -147,18 +166,32 @@ def payouts_of_day(
     return session.execute(PAYOUTS_OF_DAY, {"day": day, "after": after, "limit": limit + 1}).all()
 
 
+def closing_progress(session: Session, day: date) -> Any:
+    """How far the closing of a day is: `status`, and count and total of those paid and left.
+
+    Raises NotFound for a day that is open.
+    """
+    row = session.execute(CLOSING_PROGRESS, {"day": day}).one_or_none()
+    if row is None:
+        raise NotFound("That day has not been closed")
+    return row
+
+
 def close_preview(session: Session) -> Preview:
     """What closing the next business day would pay, and whether it has ended."""
     timezone = settings.current().business_timezone
     next_day = session.execute(NEXT_DAY, {"timezone": timezone}).one()
-    rows = session.execute(WOULD_PAY, {"day": next_day.day}).all()
+    names = {"day": next_day.day, "limit": PREVIEW_ROWS}
+    rows = session.execute(WOULD_PAY, names).all()
+    paid_count = rows[0].all_count if rows else 0
     return Preview(
         business_day=next_day.day,
+        is_closing=next_day.is_closing,
         has_ended=next_day.has_ended,
         today=next_day.today,
-        paid_count=len(rows),
-        paid_total=sum(row.amount for row in rows),
-        unpaid_count=next_day.accounts - len(rows),
+        paid_count=paid_count,
+        paid_total=rows[0].all_total if rows else 0,
+        unpaid_count=next_day.accounts - paid_count,
         waiting_count=next_day.waiting,
-        rows=rows[:PREVIEW_ROWS],
+        rows=rows,
     )
