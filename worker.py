@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gc
 import sys
+import time
 from typing import Any
 
+import structlog
 from flask import Flask
 from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy
+from sqlalchemy.exc import OperationalError
 
 from app import create_app
 from app.accounting.queries.zone import refuse_moved_day
@@ -19,6 +22,10 @@ from app.kernel.errors import Conflict
 from app.outbox.doorbell import DEFAULT_QUEUE, RELAY_QUEUE
 from app.outbox.jobs import relay
 
+log = structlog.get_logger(__name__)
+
+# Less than what a start of the process would take.
+DATABASE_PAUSE_S = 0.5
 # A batch makes tens of thousands of objects, none of them in a cycle: looking for one after every
 # 700 took a tenth of the relay's time.
 GC_THRESHOLD = 10_000
@@ -61,16 +68,30 @@ def made(app: Flask) -> Worker:
     return worker
 
 
+def begin(app: Flask) -> None:
+    """Relay what waits in the log; a database that is away is waited for.
+
+    Ends the process when the time zone would move a closed day.
+    """
+    while True:
+        with app.app_context():
+            try:
+                refuse_moved_day(db.session(), settings.current().business_timezone)
+                relay()
+            except Conflict as refusal:
+                sys.exit(refusal.message)
+            except OperationalError as error:
+                log.warning("database_is_away", error=str(error.orig)[:300])
+            else:
+                return
+        time.sleep(DATABASE_PAUSE_S)
+
+
 def main() -> None:
     """Begin with what waits in the log, then serve the queues."""
     gc.set_threshold(GC_THRESHOLD)
     app = create_app(process="worker")
-    with app.app_context():
-        try:
-            refuse_moved_day(db.session(), settings.current().business_timezone)
-        except Conflict as refusal:
-            sys.exit(refusal.message)
-        relay()
+    begin(app)
     made(app).serve()
 
 

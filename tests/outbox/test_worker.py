@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import psycopg
 import pytest
 from flask import Flask
 from rq import Queue
 from rq.serializers import JSONSerializer
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 import worker
@@ -60,3 +62,25 @@ def test_a_relay_ends_though_new_events_come_all_the_time(company: Company) -> N
     assert not done.in_flight
     assert {event.event_id for event in heard} >= set(written)
     assert len(heard) < 10
+
+
+def test_a_database_that_is_away_at_the_start_is_waited_for(
+    app: Flask, company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there at the second look; who ended instead would have to be started again."""
+    monkeypatch.setattr(worker, "DATABASE_PAUSE_S", 0)
+    company.value(WRITE)
+    refused: list[str] = []
+
+    @event.listens_for(Engine, "do_connect")
+    def connect(*_: object) -> None:
+        if not refused:
+            refused.append("once")
+            raise psycopg.OperationalError("the database system is starting up")
+
+    try:
+        worker.begin(app)
+    finally:
+        event.remove(Engine, "do_connect", connect)
+    assert refused
+    assert company.value("SELECT events FROM outbox_cursors") == 1
