@@ -16,10 +16,15 @@ log = structlog.get_logger(__name__)
 
 
 def guard() -> None:
-    """One round: check what is new, stop on a finding of money, send the alerts that are due."""
-    check_increment()
-    _stop_if_needed()
-    alerts.send_due()
+    """One round: check what is new, stop on a finding of money, send the alerts that are due.
+
+    What was found is acted on also when the round cannot be finished. Raises what kept it.
+    """
+    try:
+        check_increment()
+    finally:
+        _stop_if_needed()
+        alerts.send_due()
 
 
 def guard_whole() -> None:

@@ -16,6 +16,8 @@ from app.kernel.errors import AtesError, BadInput, Stopped, Unavailable
 
 # The server gives up on a transaction that is too old; the request may be sent again.
 _GIVEN_UP = (pg.TransactionTimeout, pg.IdleInTransactionSessionTimeout, pg.ReadOnlySqlTransaction)
+# A page that is not what was written is never read: the guardian tells, and stops changes.
+_DAMAGED = (pg.DataCorrupted, pg.IndexCorrupted)
 UNPROCESSABLE = 422
 SERVER_ERROR = 500
 
@@ -56,10 +58,11 @@ def problem_of(error: BaseException) -> Problem:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the database could not be reached, or gave up, or all connections were taken."""
+    """Whether the database could not be reached or read, or gave up, or had no connection left."""
     if isinstance(error, DBAPIError):
         unreachable = isinstance(error, OperationalError | InterfaceError)
-        return unreachable or error.connection_invalidated or isinstance(error.orig, _GIVEN_UP)
+        passing = isinstance(error.orig, (*_GIVEN_UP, *_DAMAGED))
+        return unreachable or error.connection_invalidated or passing
     return isinstance(error, PoolTimeout)
 
 

@@ -55,7 +55,8 @@ def test_a_sound_company_breaks_no_rule(superuser: psycopg.Connection[Any]) -> N
 
 
 def test_every_rule_has_a_control() -> None:
-    assert SABOTAGE.keys() == CHECKS.keys()
+    # No statement damages a page: tests/guardian/test_damaged_page.py does.
+    assert SABOTAGE.keys() | {"no page of the database is damaged"} == CHECKS.keys()
 
 
 def test_each_broken_rule_is_found(superuser: psycopg.Connection[Any]) -> None:

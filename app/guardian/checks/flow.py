@@ -91,6 +91,17 @@ SELECT table_name, privilege FROM unnest(
 WHERE has_table_privilege('ates_app', table_name, privilege)""",
     ),
     checked_alike(
+        name="no page of the database is damaged",
+        means="PostgreSQL read a page that is not what it had written: the disk, or the memory,"
+        " changed it. What else was changed there is not known.",
+        to_do="Trust neither disk nor memory. Fail over to the standby, or restore to a moment"
+        " before; `pg_amcheck` and the server's log name what is damaged.",
+        is_money=True,
+        statement="""
+SELECT datname, checksum_failures, checksum_last_failure FROM pg_stat_database
+WHERE checksum_failures > 0 AND (datname = current_database() OR datname IS NULL)""",
+    ),
+    checked_alike(
         name="standbys follow",
         means="Commits shall wait for a standby, and none is connected.",
         to_do="Start the standby, or take it out of synchronous_standby_names knowingly.",
