@@ -12,7 +12,7 @@ import requests
 
 from tests.faults.clients import CLIENTS, Crowd
 from tests.faults.journal import Journal, State
-from tests.faults.system import HEAL_S, System
+from tests.faults.system import HEAL_S, START_S, System
 from tests.faults.verdict import Baseline, Outcome, judge
 
 POSTED = """
@@ -56,6 +56,7 @@ def storm(
     `look` may say more of the journal.
     """
     system = stage.system
+    recover(system, START_S)  # what was before is over, and every program has started
     with system.connect() as connection:
         before = Baseline.of(connection)
     crowd = Crowd(system, dice, clients=clients)
@@ -78,12 +79,12 @@ def storm(
     return outcome
 
 
-def recover(system: System) -> float:
+def recover(system: System, timeout_s: float = HEAL_S) -> float:
     """Seconds until a write is answered and everything written before it is posted."""
     began = time.monotonic()
-    system.wait_for(lambda: writes(system), "a write is answered")
+    system.wait_for(lambda: writes(system), "a write is answered", timeout_s)
     mark: list[tuple[str, int]] = []
-    system.wait_for(lambda: _passed(system, mark), "what was written is posted")
+    system.wait_for(lambda: _passed(system, mark), "what was written is posted", timeout_s)
     return time.monotonic() - began
 
 

@@ -22,11 +22,14 @@ from app import create_app
 from app.kernel.db import db
 from app.kernel.settings import Settings
 from embedded.postgres import Cluster
+from tests.faults.disk import Disk, beneath
 from tests.faults.host import EMPTY
 from tests.flows.running import Running, started
 
 PROGRAMS = ("gunicorn", "worker.py", "scheduler.py")
 HEAL_S = 60.0
+# On a machine that does other things a program takes long to start.
+START_S = 180.0
 # Which of several schedulers works; a killed one's lives for a while.
 SCHEDULER_LOCK = "rq:scheduler_lock"
 
@@ -34,8 +37,9 @@ SCHEDULER_LOCK = "rq:scheduler_lock"
 class System:
     """A running aTES; `database` is the one that its programs work on."""
 
-    def __init__(self, running: Running) -> None:
+    def __init__(self, running: Running, disk: Disk | None = None) -> None:
         self.running = running
+        self.disk = disk  # what PostgreSQL's data lies on, if it is one of its own
         self.address = running.address
         self.data_dir = running.data_dir
         self.cluster = Cluster(running.data_dir)  # to know its addresses; bin/run runs it
@@ -101,6 +105,11 @@ class System:
     def postmaster(self) -> int:
         return int((self.cluster.pgdata / "postmaster.pid").read_text().splitlines()[0])
 
+    def end_postgres(self, postmaster: int) -> None:
+        """SIGKILL a PostgreSQL with all its processes, and wait until its files are closed."""
+        ended = [process.pid for process in kill_tree(postmaster)]
+        self.wait_for(lambda: not any(map(_runs, ended)), "PostgreSQL's processes have ended")
+
     def kill(self, program: str) -> int:
         """SIGKILL all processes of a program; returns how many there were."""
         return self.running.kill(program)
@@ -131,7 +140,7 @@ class System:
 
     def wait_until_ready(self) -> None:
         """Wait until requests are answered and all programs run."""
-        self.wait_for(self._is_ready, "the system is ready")
+        self.wait_for(self._is_ready, "the system is ready", START_S)
 
     def wait_for(self, seen: Callable[[], bool], what: str, timeout_s: float = HEAL_S) -> float:
         """Wait until `seen()`; returns the seconds. Raises AssertionError naming `what`."""
@@ -186,20 +195,36 @@ class System:
 
 @contextlib.contextmanager
 def system(data_dir: Path) -> Iterator[System]:
-    """Start a whole system for the rig, and stop it afterwards."""
-    with started(data_dir, module="tests.faults.host") as running:
-        yield System(running)
+    """Start a whole system for the rig, and stop it afterwards.
+
+    PostgreSQL's data lie on a disk of their own where the machine can mount one.
+    """
+    with beneath(data_dir) as disk, started(data_dir, module="tests.faults.host") as running:
+        yield System(running, disk)
 
 
-def kill_tree(pid: int) -> None:
-    """SIGKILL a PostgreSQL and all its processes; a number that is another's by now is let be."""
+def kill_tree(pid: int) -> list[psutil.Process]:
+    """SIGKILL a PostgreSQL and all its processes; returns them.
+
+    A number that is another's by now is let be.
+    """
     with contextlib.suppress(psutil.NoSuchProcess):
         parent = psutil.Process(pid)
         if parent.name() != "postgres":
-            return
-        for process in [parent, *parent.children(recursive=True)]:
+            return []
+        processes = [parent, *parent.children(recursive=True)]
+        for process in processes:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+        return processes
+    return []
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _parent(pid: int) -> int | None:

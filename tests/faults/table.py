@@ -8,7 +8,9 @@ from random import Random
 from typing import Protocol
 
 from tests.faults import (
+    disk,
     rows_cluster,
+    rows_disk,
     rows_guardian,
     rows_log,
     rows_mail,
@@ -74,6 +76,13 @@ FAULTS: tuple[Fault, ...] = (
         needs_replicas=True,
     ),
     Fault(
+        5,
+        "power loss",
+        rows_disk.power_lost,
+        "commits answered early, fsync off",
+        impossible=disk.no_loop,
+    ),
+    Fault(
         6,
         "standby frozen",
         rows_cluster.standby_frozen,
@@ -97,6 +106,13 @@ FAULTS: tuple[Fault, ...] = (
     Fault(16, "three schedulers", rows_time.three_schedulers, "ticks are not claimed"),
     Fault(17, "clock jump", rows_time.clock_jumps, "time of the process"),
     Fault(18, "midnight and DST", rows_time.days_of_23_and_25_hours, "a day is 24 hours"),
+    Fault(
+        19,
+        "disk full",
+        rows_disk.full,
+        "a full disk is no outage",
+        impossible=disk.impossible,
+    ),
     Fault(20, "pool exhausted", rows_pressure.pool_exhausted, "the pool is waited for"),
     Fault(21, "deadlock, serialization", rows_pressure.deadlocked, "one attempt"),
     Fault(22, "double submit", rows_pressure.submitted_twice, "keys stored later"),
@@ -104,9 +120,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(24, "out of order", rows_log.out_of_order, "no completion before its assignment"),
     Fault(25, "poison event", rows_log.poisoned, "whole batch parked"),
     Fault(26, "paused lock holder", rows_pressure.holder_paused, "transactions may idle"),
-    _missing(5, "power loss"),
     _missing(9, "partition"),
-    _missing(19, "disk full"),
     _missing(27, "migration under load"),
     Fault(
         28,
@@ -115,7 +129,7 @@ FAULTS: tuple[Fault, ...] = (
         "archive has a gap",
         needs_replicas=True,
     ),
-    _missing(29, "bit rot"),
+    Fault(29, "bit rot", rows_disk.rotten, "no checksums"),
     Fault(30, "guardian killed", rows_guardian.guardian_killed, "no look at the heartbeat"),
 )
 BY_NUMBER = {fault.number: fault for fault in FAULTS}

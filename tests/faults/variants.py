@@ -239,6 +239,19 @@ def first_master_is_kept() -> None:
 
 
 @change
+def full_disk_is_no_outage() -> None:
+    """Sabotage of 19: whoever needs space on a full disk is told of an internal error."""
+    from psycopg import errors as pg
+
+    from app.web import problems
+
+    is_outage = problems.is_outage
+    problems.is_outage = lambda error: (
+        is_outage(error) and not isinstance(getattr(error, "orig", None), pg.DiskFull)
+    )
+
+
+@change
 def heartbeat_is_not_looked_for() -> None:
     """Sabotage of 30: nobody looks whether the guardian makes its rounds."""
     from app.guardian import heartbeat
