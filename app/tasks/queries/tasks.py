@@ -20,9 +20,6 @@ SEARCH_MAX_LENGTH = 100
 # what a search finds is looked at one by one.
 COUNTED_MAX, FOUND_MAX = 10_000, 100
 
-# The index of the search holds trigrams. A word of fewer letters has none, and is looked for among
-# the newest tasks alone.
-_TRIGRAM, _NEWEST = 3, 10_000
 
 _COLUMNS = """
 t.id, t.ticket_key, t.name, t.description, t.is_finished, t.assigned_to,
@@ -35,8 +32,15 @@ JOIN users u ON u.id = t.assigned_to
 LEFT JOIN task_prices p ON p.task_id = t.id
 """
 
-# What tasks_search_idx indexes.
+# What tasks_search_idx indexes, by trigrams.
+_TRIGRAM = 3
 _SEARCHED = "(coalesce(t.ticket_key, '') || ' ' || t.name)"
+_ANYWHERE = f"{_SEARCHED} ILIKE"
+# A word of fewer letters has none: the whole index would be read. It is looked for among the newest
+# tasks alone, and past the index.
+_NEARBY = (
+    "t.id > (SELECT max(id) - 10000 FROM tasks) AND concat_ws(' ', t.ticket_key, t.name) ILIKE"
+)
 
 # One's own tasks, newest first; `finished` chooses the state.
 TASKS_OF = sql(f"""
@@ -133,9 +137,7 @@ class TaskFilter:
             )
             names["assigned_to"] = [one, *others] if others else one
         for number, word in enumerate([*self.words, *self.keys]):
-            if len(word) < _TRIGRAM:
-                conditions.append(f"t.id > (SELECT max(id) - {_NEWEST} FROM tasks)")
-            conditions.append(f"{_SEARCHED} ILIKE :word_{number}")
+            conditions.append(f"{_ANYWHERE if len(word) >= _TRIGRAM else _NEARBY} :word_{number}")
             names[f"word_{number}"] = f"%{_like_literal(word)}%"
         for number, key in enumerate(self.keys, len(self.words)):
             conditions.append(f"(t.ticket_key = :key_{number} OR t.name ILIKE :word_{number})")
@@ -189,8 +191,11 @@ def count_tasks(session: Session, wanted: TaskFilter) -> Count:
     """How many tasks `wanted` holds, counted up to COUNTED_MAX, or FOUND_MAX when searching."""
     where, names = wanted.where()
     at_most = FOUND_MAX if wanted.words or wanted.keys else COUNTED_MAX
+    # A search goes the way of its list, from the newest on; any other count takes what is nearest.
+    order = "ORDER BY t.id DESC" if at_most == FOUND_MAX else ""
     statement = sql(
-        f"SELECT count(*) FROM (SELECT FROM tasks t WHERE {where} LIMIT :at_most) AS bounded"
+        "SELECT count(*) FROM"
+        f" (SELECT FROM tasks t WHERE {where} {order} LIMIT :at_most) AS bounded"
     )
     found: int = session.execute(statement, {**names, "at_most": at_most + 1}).scalar_one()
     count = Count(min(found, at_most))
