@@ -39,7 +39,7 @@ SELECT r.events_xid::text AS events_from, r.events_id AS events_from_id,
        coalesce(step.xid, c.xid, '0')::text AS events_to,
        coalesce(step.id, c.id, 0) AS events_to_id,
        r.transfers_below::text AS transfers_from,
-       pg_snapshot_xmin(pg_current_snapshot())::text AS transfers_to,
+       log_xid(pg_snapshot_xmin(pg_current_snapshot()))::text AS transfers_to,
        CASE WHEN r.slice_after >= coalesce((SELECT max(id) FROM accounts), 0) THEN 0
             ELSE r.slice_after END AS slice_after,
        CAST(:slice AS bigint) AS slice
@@ -47,7 +47,8 @@ FROM guardian_rounds r
 LEFT JOIN outbox_cursors c ON c.consumer = 'accounting'
 LEFT JOIN LATERAL (
   SELECT o.xid, o.id FROM outbox o
-  WHERE (o.xid, o.id) > (r.events_xid, r.events_id) AND (o.xid, o.id) <= (c.xid, c.id)
+  WHERE o.xid BETWEEN r.events_xid AND c.xid
+    AND (o.xid, o.id) > (r.events_xid, r.events_id) AND (o.xid, o.id) <= (c.xid, c.id)
   ORDER BY o.xid, o.id OFFSET :events LIMIT 1) AS step ON true
 WHERE r.scope = 'increment'
 """)
