@@ -30,6 +30,7 @@ from app.kernel.errors import AtesError
 from app.kernel.money import decimal_string
 from app.kernel.policy import Role
 from app.outbox import archive, archive_files, dead_letters, partitions, relay, status
+from app.outbox.rebase import rebase
 from app.payments.cli import mail
 from app.schedules import PAYMENT_SERVICE
 from app.subscriptions import CONSUMERS
@@ -175,6 +176,24 @@ def list_archives() -> None:
         click.echo(f"{made.xid_from}-{made.xid_to}  {made.file}: {said}")
     if damaged:
         raise click.ClickException(f"{damaged} missing or damaged: put copies back in their place")
+
+
+@outbox.command("rebase")
+@_refusing
+def rebase_outbox() -> None:
+    """Make the log go on after it was restored, or loaded into another server.
+
+    Nothing is lost and nothing doubled; done again, it raises the epoch of the cursors and changes
+    nothing else. Works as the owner of the tables (MIGRATION_DATABASE_URL).
+    """
+    done = rebase(settings.current())
+    if done.grew_by:
+        click.echo(f"The log was ahead of this server: it goes on {done.ahead:,} transactions on.")
+    else:
+        click.echo("No part of the log is ahead of this server.")
+    for consumer in done.lost_cursors:
+        click.echo(f"The cursor of {consumer} named no event: all of the log is delivered again.")
+    click.echo(f"The cursors are in epoch {done.epoch}." if done.epoch else "There is no cursor.")
 
 
 def _consumers() -> list[str]:
