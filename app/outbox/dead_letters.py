@@ -12,7 +12,7 @@ from app.events import MalformedEvent, StoredEvent, read
 from app.kernel.actor import Actor
 from app.kernel.db import command, sql
 from app.kernel.errors import BadInput, NotFound
-from app.outbox.relay import CAUSE_MAX_LENGTH, Consumer
+from app.outbox.relay import CAUSE_MAX_LENGTH, Consumer, keep_short
 
 RETRIES_AT_ONCE = 100
 REASON_MAX_LENGTH = 500
@@ -70,14 +70,18 @@ def retry(
 ) -> bool:
     """Deliver a parked event again; returns whether the consumer took it.
 
-    Raises NotFound when no letter of that id is parked for `consumer`.
+    One that was parked because nobody knew its type, and that turns out to be none of the
+    consumer's, is done with. Raises NotFound when no letter of that id is parked for `consumer`.
     """
+    keep_short(session, consumer)
     row = session.execute(LETTER, {"id": letter_id, "consumer": consumer.name}).one_or_none()
     if row is None:
         raise NotFound("No such dead letter is parked")
     try:
-        with session.begin_nested():
-            consumer.post(session, [read(StoredEvent(int(row[1]), *row[2:]))])
+        event = read(StoredEvent(int(row[1]), *row[2:]))
+        if isinstance(event, consumer.hears):
+            with session.begin_nested():
+                consumer.post(session, [event])
     except (MalformedEvent, DBAPIError, AssertionError, ValueError) as error:
         cause = f"{type(error).__name__}: {getattr(error, 'orig', None) or error}"
         session.execute(FAILED_AGAIN, {"id": letter_id, "cause": cause[:CAUSE_MAX_LENGTH]})

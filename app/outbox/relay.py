@@ -36,15 +36,28 @@ Post = Callable[[Session, Sequence[Event]], None]
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """A reader of the log: its name (its cursor's key), the events it hears, and how it posts."""
+    """A reader of the log: its name (its cursor's key), the events it hears, and how it posts.
+
+    `batch` events at most are a transaction. While one is under way, whoever else reads the log
+    does not see what was written since; so a consumer with `limit_ms` is kept short: each of its
+    statements may take that long, waiting for locks included, and a batch that it refuses is
+    tried again as smaller ones, a transaction each. Without it, the worker's own limits hold, and
+    a refused batch is halved where it is.
+    """
 
     name: str
     hears: tuple[type[Event], ...]
     post: Post
+    batch: int = BATCH
+    limit_ms: int | None = None
 
     @property
     def types(self) -> list[str]:
         return [event.__name__ for event in self.hears]
+
+
+class BatchRefused(Exception):
+    """A consumer that is kept short refused a batch: an event in it is at fault, or it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +69,13 @@ class Drained:
     in_flight: bool = False
 
 
+# Keeps the transaction under way short: bounds each statement.
+KEEP_SHORT = sql("""
+SELECT set_config('lock_timeout', :ms, true), set_config('statement_timeout', :ms, true)
+""")
+# Its commit waits neither for the disk nor for a standby. What a crash takes, it takes together
+# with the cursor, and it is read again; whoever commits after having seen it waits for it too.
+COMMIT_AT_ONCE = sql("SELECT set_config('synchronous_commit', 'off', true)")
 # Creates the cursor of a consumer that is new; it starts at the beginning of the log.
 ENSURE_CURSOR = sql(
     "INSERT INTO outbox_cursors (consumer) VALUES (:consumer) ON CONFLICT DO NOTHING"
@@ -65,14 +85,13 @@ LOCK_CURSOR = sql("""
 SELECT xid::text AS xid, id FROM outbox_cursors WHERE consumer = :consumer FOR UPDATE
 """)
 # The events beyond the cursor, below the oldest running transaction, in order. The order names the
-# table's columns: a bare `xid` would be the output's text, where 999 comes after 1000. The second
-# condition says nothing new, but tells which partitions need not be looked at.
+# table's columns: a bare `xid` would be the output's text, where 999 comes after 1000.
 READ_BATCH = sql("""
 SELECT xid::text::bigint AS xid, id, event_id, type, schema_version, task_id, user_id, actor_id,
        occurred_at, nullif(payload, '{}') AS payload
 FROM outbox
-WHERE (xid, id) > (CAST(:xid AS xid8), :id) AND xid >= CAST(:xid AS xid8)
-  AND xid < log_xid(pg_snapshot_xmin(pg_current_snapshot()))
+WHERE (xid, id) > (CAST(:xid AS xid8), :id)
+  AND xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY outbox.xid, outbox.id LIMIT :limit
 """)
 MOVE_CURSOR = sql("""
@@ -96,7 +115,11 @@ ON CONFLICT (consumer, xid, outbox_id) DO NOTHING
 
 
 def drain(
-    consumer: Consumer, *, batch: int = BATCH, patience_s: float = 2.0, max_batches: int = 100_000
+    consumer: Consumer,
+    *,
+    batch: int | None = None,
+    patience_s: float = 2.0,
+    max_batches: int = 100_000,
 ) -> Drained:
     """Deliver everything that waits, and stop when all of that is delivered.
 
@@ -106,16 +129,22 @@ def drain(
     """
     end = end_of_log()
     events = parked = 0
+    limit = batch or consumer.batch
     give_up_at = time.monotonic() + patience_s
     pause_s = LOOK_AGAIN_S
     for _ in range(max_batches):
-        delivered, dead = deliver_batch(consumer, batch)
+        try:
+            delivered, dead = deliver_batch(consumer, limit)
+        except BatchRefused:
+            limit = smaller(limit)
+            continue
         events, parked = events + delivered, parked + dead
         if end is None or has_passed(consumer.name, end):
             return Drained(events, parked)
         if delivered:
             give_up_at, pause_s = time.monotonic() + patience_s, LOOK_AGAIN_S
-            if delivered == batch:
+            if delivered == limit:
+                limit = larger(limit, batch or consumer.batch)
                 continue
         if time.monotonic() >= give_up_at:
             return Drained(events, parked, in_flight=True)
@@ -126,8 +155,13 @@ def drain(
 
 @command
 def deliver_batch(session: Session, consumer: Consumer, limit: int = BATCH) -> tuple[int, int]:
-    """Deliver one batch in one transaction; returns how many events it read and parked."""
+    """Deliver one batch in one transaction; returns how many events it read and parked.
+
+    Raises BatchRefused for a consumer that is kept short, when it refuses more than one event.
+    """
     started = time.monotonic()
+    if keep_short(session, consumer):
+        session.execute(COMMIT_AT_ONCE)
     cursor = _locked_cursor(session, consumer.name)
     stored = _read(session, cursor, limit)
     if not stored:
@@ -146,6 +180,24 @@ def deliver_batch(session: Session, consumer: Consumer, limit: int = BATCH) -> t
         },
     )
     return len(stored), parked
+
+
+def smaller(limit: int) -> int:
+    """How many events to try after a batch of `limit` was refused."""
+    return max(1, limit // 2)
+
+
+def larger(limit: int, full: int) -> int:
+    """How many events to try after a batch of `limit` was delivered, `full` at most."""
+    return min(full, limit * 2)
+
+
+def keep_short(session: Session, consumer: Consumer) -> bool:
+    """Bound the statements of the transaction under way, if `consumer` has a limit; whether so."""
+    if consumer.limit_ms is None:
+        return False
+    session.execute(KEEP_SHORT, {"ms": str(consumer.limit_ms)})
+    return True
 
 
 @command
@@ -188,6 +240,8 @@ def _post(session: Session, consumer: Consumer, stored: Sequence[StoredEvent]) -
         if len(stored) == 1:
             park(session, consumer.name, stored[0], error)
             return 1
+        if consumer.limit_ms is not None:
+            raise BatchRefused from error
         middle = len(stored) // 2
         return _post(session, consumer, stored[:middle]) + _post(session, consumer, stored[middle:])
     return 0
