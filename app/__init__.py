@@ -19,6 +19,7 @@ from app.guardian.pages import blueprint as guardian_pages
 from app.kernel import settings as kernel_settings
 from app.kernel.db import db
 from app.kernel.settings import Settings
+from app.notifications.pages import blueprint as notifications_pages
 from app.outbox import doorbell
 from app.payments.pages import blueprint as payments_pages
 from app.tasks.api import blueprint as tasks_api
@@ -83,6 +84,7 @@ def create_app(settings: Settings | None = None, *, process: str = "web") -> Fla
     app.register_blueprint(tasks_pages)
     app.register_blueprint(accounting_pages)
     app.register_blueprint(payments_pages)
+    app.register_blueprint(notifications_pages)
     app.register_blueprint(analytics_pages)
     app.register_blueprint(guardian_pages)
     openapi.register(app, tasks_api)

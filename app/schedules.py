@@ -29,10 +29,10 @@ from app.guardian.jobs import guard, guard_whole
 from app.kernel import redis_address
 from app.kernel.db import command, sql
 from app.kernel.errors import Conflict, Stopped
+from app.notifications.commands import forget_old, queue_digests
 from app.outbox import dead_letters
 from app.outbox.doorbell import DEFAULT_QUEUE, RELAY_QUEUE
 from app.outbox.jobs import relay
-from app.outbox.partitions import make_ahead
 from app.payments.commands import send_due_mail
 from app.tasks import commands as tasks
 
@@ -113,21 +113,22 @@ def watch_everything() -> None:
 
 
 def prune_expired() -> None:
-    """Forget expired sessions, tokens, keys, uploads and ticks."""
+    """Forget expired sessions, tokens, keys, uploads and ticks, and old notifications."""
     prune_access()
     tasks.prune_uploads()
     _forget_ticks()
+    forget_old()
 
 
 SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("sweep", 2, sweep, RELAY_QUEUE),
     Scheduled("send_mail", 5, send_mail),
+    Scheduled("queue_digests", 300, queue_digests),
     Scheduled("close_days", 60, close_days),
     Scheduled("go_on_closing", 2, go_on_closing),
     Scheduled("make_exports", 2, make_exports),
     Scheduled("seal_ledger", 60, seal_ledger),
     Scheduled("retry_dead_letters", 60, retry_dead_letters),
-    Scheduled("make_ahead", 60, make_ahead),
     Scheduled("watch", 5, watch),
     Scheduled("watch_everything", 10, watch_everything),
     Scheduled("prune_expired", 3600, prune_expired),

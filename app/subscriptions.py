@@ -3,13 +3,19 @@
 | event | in the same transaction | after the commit, by the relay |
 | --- | --- | --- |
 | TaskCreated | | accounting: draws the prices, charges the assign fee |
+| | | notifications: tells the assignee |
 | TaskAssigned | | accounting: charges the assign fee to the new assignee |
+| | | notifications: tells both assignees, the old one and the new |
 | TaskCompleted | | accounting: credits the completion reward |
 | UserRegistered | | |
 | EmployeeUnassignable | tasks: hands the open tasks over to others | |
 | PayoutMade | | (written by accounting itself, with its transfer) |
-| TransferReversed | | (likewise) |
+| | | notifications: tells who was paid |
+| TransferReversed | | (written by accounting itself) |
 | BusinessDayClosed | | |
+
+Each consumer has a cursor, transactions and dead letters of its own. Accounting is the first: it
+never waits for another one that has much to do, or fails (see app.outbox.jobs).
 """
 
 from __future__ import annotations
@@ -20,6 +26,7 @@ from app.accounting.consumer import CONSUMER as ACCOUNTING
 from app.events import EmployeeUnassignable, Event
 from app.guardian import alerts
 from app.kernel import settings
+from app.notifications.consumer import CONSUMER as NOTIFICATIONS
 from app.outbox import jobs
 from app.outbox.emit import Subscriber, subscribe_same_transaction
 from app.outbox.relay import Consumer
@@ -29,7 +36,7 @@ from app.tasks.commands import hand_over
 SAME_TRANSACTION: dict[type[Event], tuple[Subscriber, ...]] = {
     EmployeeUnassignable: (hand_over,),
 }
-CONSUMERS: tuple[Consumer, ...] = (ACCOUNTING,)
+CONSUMERS: tuple[Consumer, ...] = (ACCOUNTING, NOTIFICATIONS)
 ALERT_TIMEOUT_S = 3.0
 
 

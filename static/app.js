@@ -365,7 +365,7 @@
   }
 
   async function ask() {
-    const live = find("[data-live]");
+    const live = all("[data-live]").at(-1);
     clearTimeout(timer);
     if (!live || document.hidden) return;
     try {
@@ -374,6 +374,7 @@
       if (answer.status === 401) return endSession();
       if (answer.status >= 500) throw new Error(answer.status);
       found();
+      ring(answer.headers.get("X-Unread"));
       if (answer.status === 200) hear(live, await answer.json());
       else if (answer.status !== 304) return;
       show();
@@ -381,6 +382,20 @@
       lose();
     }
     later();
+  }
+
+  // The bell in the header: whatever the page asks, the answer says how many notifications are
+  // unread. Where no region of the page asks, the bell does.
+  function ring(unread) {
+    const bell = find("[data-bell]");
+    if (!bell || unread === null || unread === bell.dataset.bell) return;
+    const count = find("[data-count]", bell);
+    count.textContent = unread;
+    count.hidden = unread === "0";
+    const label = bell.dataset.label.replace("#", unread);
+    bell.setAttribute("aria-label", label);
+    if (parseInt(unread) > parseInt(bell.dataset.bell)) say(label);
+    bell.dataset.bell = unread;
   }
 
   function lose() {

@@ -29,4 +29,5 @@ class User(Base):
     theme: Mapped[str | None] = mapped_column(Text)
     time_zone: Mapped[str | None] = mapped_column(Text)
     shortcuts: Mapped[bool]
+    digest: Mapped[str] = mapped_column(Text, server_default="off")
     created_at: Mapped[datetime]

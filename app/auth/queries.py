@@ -52,6 +52,7 @@ INVITATION = sql("""
 SELECT i.purpose, u.login FROM invitations i LEFT JOIN users u ON u.id = i.user_id
 WHERE i.token_hash = :token_hash AND i.used_at IS NULL AND i.expires_at > now()
 """)
+DIGEST = sql("SELECT digest FROM users WHERE id = :user_id")
 USER_ID = sql("SELECT id FROM users WHERE lower(login) = lower(:login)")
 
 
@@ -106,3 +107,9 @@ def _pattern(search: str | None) -> str | None:
         return None
     escaped = search.lower().replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
     return f"%{escaped}%"
+
+
+def digest_of(session: Session, user_id: int) -> str:
+    """Whether somebody gets a digest by mail: `off` or `daily`."""
+    digest: str = session.execute(DIGEST, {"user_id": user_id}).scalar_one()
+    return digest

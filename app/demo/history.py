@@ -26,11 +26,14 @@ from app.kernel.actor import Actor
 from app.kernel.db import command, sql
 from app.kernel.errors import AtesError, Forbidden
 from app.kernel.policy import Role
+from app.notifications.commands import mark_read
+from app.notifications.consumer import CONSUMER as NOTIFICATIONS
 from app.outbox import relay
 from app.payments.commands import send_due_mail
 from app.tasks import commands as tasks
 
 DAYS = 30
+BIGGEST_ID = 2**63 - 1
 STEPS = 10
 DAY_BEGINS = timedelta(hours=9)
 STEP = timedelta(minutes=54)
@@ -76,6 +79,7 @@ def seed(on_progress: Callable[[int, int], None], *, days: int = DAYS) -> bool:
     for number in range((today - first).days):
         _play_day(first + timedelta(days=number))
         on_progress(number + 1, (today - first).days)
+    _read_everything()
     _play_today(today, now)
     _reset_clock()
     relay.drain(accounting.ACCOUNTING)
@@ -102,6 +106,13 @@ def _play_day(day: date) -> None:
     _play_hours(day, begins, begins + STEPS * STEP)
     _set_clock(_midnight(day + timedelta(days=1)) + timedelta(minutes=5))
     accounting.pay_to_workers(_actors()["accountant"], business_day=day)
+
+
+def _read_everything() -> None:
+    """Everybody has read what was told up to yesterday: only today's is news."""
+    relay.drain(NOTIFICATIONS)
+    for actor in _actors().values():
+        mark_read(actor, up_to=BIGGEST_ID)
 
 
 def _play_today(day: date, now: datetime) -> None:

@@ -34,7 +34,6 @@ TABLES = (
     "reassignments",
     "outbox",
     "outbox_cursors",
-    "outbox_partitions",
     "dead_letters",
     "business_days",
     "task_prices",

@@ -33,6 +33,7 @@ POLICY: dict[str, frozenset[Role]] = {
     # everyone who is signed in
     "end_own_session": frozenset(Role),
     "see_own_settings": HUMANS,
+    "see_own_notifications": HUMANS,
     # task tracker
     "create_task": HUMANS,
     "see_own_tasks": HUMANS,

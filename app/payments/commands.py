@@ -20,8 +20,14 @@ from app.payments.delivery import (
     DeliveryUnknown,
     Postman,
 )
-from app.payments.message import Envelope, MessageRefused, closing_message, payout_message
-from app.payments.queries import closing_of, payout_of
+from app.payments.message import (
+    Envelope,
+    MessageRefused,
+    closing_message,
+    digest_message,
+    payout_message,
+)
+from app.payments.queries import Digest, closing_of, digest_of, payout_of
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +50,7 @@ WHERE u.id = e.user_id AND e.id = (
   WHERE (state = 'queued' AND due_at <= now()) OR (state = 'sending' AND leased_until < now())
   ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING e.id, e.kind, e.message_id, e.payout_id, e.business_day, e.attempts, e.queued_at,
-  u.login, u.email, u.locale
+  e.user_id, e.after_notification, e.up_to_notification, u.login, u.email, u.locale
 """)
 SENT = sql("""
 UPDATE emails SET state = 'sent', sent_at = now(), leased_until = NULL, last_error = NULL
@@ -151,7 +157,19 @@ def _message(session: Session, lease: Any) -> EmailMessage:
         return payout_message(envelope, payout_of(session, lease.payout_id))
     if lease.kind == "closing":
         return closing_message(envelope, closing_of(session, lease.business_day))
+    if lease.kind == "digest":
+        return digest_message(envelope, _digest(session, lease))
     raise MessageRefused(f"nobody knows how to write a mail of kind {lease.kind!r}")
+
+
+def _digest(session: Session, lease: Any) -> Digest:
+    return digest_of(
+        session,
+        lease.user_id,
+        after=lease.after_notification,
+        up_to=lease.up_to_notification,
+        timezone=settings.current().business_timezone,
+    )
 
 
 @command

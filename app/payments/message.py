@@ -1,4 +1,7 @@
-"""The mails: of a payout to an employee, of a closed day to an accountant; as text and as HTML."""
+"""The mails, as text and as HTML.
+
+Of a payout to an employee, of a closed day to an accountant, of what one has not read.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from app.kernel import settings
 from app.kernel.money import MINOR_PER_MAJOR
-from app.payments.queries import Payout
+from app.payments.queries import Digest, Payout
 from app.payments.words import WORDS, language_of
 
 TEMPLATES = Path(__file__).parents[2] / "templates" / "mail"
@@ -70,18 +73,35 @@ def closing_message(envelope: Envelope, closing: Any) -> EmailMessage:
     return _message(envelope, "closing", facts)
 
 
+def digest_message(envelope: Envelope, digest: Digest) -> EmailMessage:
+    """The mail that tells somebody what is in their notifications unread.
+
+    Raises MessageRefused when all of it is forgotten by now.
+    """
+    if not digest.lines:
+        raise MessageRefused("what it was to tell of is forgotten")
+    url = settings.current().public_url
+    facts = {
+        "lines": digest.lines,
+        "older_lines": digest.older_lines,
+        "count": len(digest.lines) + digest.older_lines,
+        "url": f"{url}/notifications",
+        "settings_url": f"{url}/settings",
+    }
+    return _message(envelope, "digest", facts)
+
+
 def _message(envelope: Envelope, kind: str, facts: Mapping[str, Any]) -> EmailMessage:
     language = language_of(envelope.locale)
-    words = {
-        name: text.format(
-            login=envelope.login,
-            day=_day(facts["day"], language),
-            amount=_money(facts["amount"], language),
-            block=facts.get("block"),
-            lines=facts.get("older_lines"),
-        )
-        for name, text in WORDS[language].items()
+    said = {
+        "login": envelope.login,
+        "day": _day(facts["day"], language) if "day" in facts else "",
+        "amount": _money(facts["amount"], language) if "amount" in facts else "",
+        "block": facts.get("block"),
+        "lines": facts.get("older_lines"),
+        "count": facts.get("count"),
     }
+    words = {name: text.format_map(said) for name, text in WORDS[language].items()}
     names = {
         **facts,
         "words": words,

@@ -1,4 +1,4 @@
-"""The tables of payouts' mail."""
+"""The table of mails."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ class Email(Base):
     kind: Mapped[str] = mapped_column(Text)
     payout_id: Mapped[int | None] = mapped_column(BigInteger)
     business_day: Mapped[date | None]
+    after_notification: Mapped[int | None] = mapped_column(BigInteger)
+    up_to_notification: Mapped[int | None] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(
         Enum(
             "queued", "sending", "sent", "failed", "unknown", name="email_state", create_type=False

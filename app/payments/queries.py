@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -12,6 +12,9 @@ from sqlalchemy.orm import Session
 from app.kernel.db import sql
 
 LINES = 200
+NEWS = 30
+# What a digest tells of, in its order (see the notifications' models).
+KINDS = ("given", "kept", "taken", "paid")
 PAGE = 50
 STATES = ("queued", "sending", "sent", "failed", "unknown")
 
@@ -55,6 +58,24 @@ UNSENT_MAILS = sql(
 UNSENT_COUNTS = sql("""
 SELECT state::text, count(*) FROM emails WHERE state <> 'sent' GROUP BY state
 """)
+# The lines of a digest, newest first: counts by kind, and the task or payout of a line of one.
+DIGEST = sql("""
+SELECT n.day, n.given, n.kept, n.taken, n.paid, n.lines, a.login AS actor_login,
+       one.ticket_key, one.task_name, one.amount, one.business_day
+FROM (
+  SELECT id, actor_id, (occurred_at AT TIME ZONE :timezone)::date AS day, given, kept, taken, paid,
+         count(*) OVER () AS lines
+  FROM notifications WHERE user_id = :user_id AND id > :after AND id <= :up_to
+  ORDER BY id DESC LIMIT :limit) AS n
+LEFT JOIN users a ON a.id = n.actor_id
+LEFT JOIN LATERAL (
+  SELECT k.ticket_key, k.name AS task_name, t.amount, t.business_day
+  FROM notification_events e
+  LEFT JOIN tasks k ON k.id = e.task_id
+  LEFT JOIN account_transfers t ON t.event_id = e.event_id AND e.kind = 'paid'
+  WHERE e.notification_id = n.id LIMIT 1) AS one ON n.given + n.kept + n.taken + n.paid = 1
+ORDER BY n.id DESC
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +100,26 @@ class Payout:
     older_sum: int
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """What one cause did to somebody: counts by kind, and what it is when that is one thing."""
+
+    day: date
+    counts: Mapping[str, int]
+    actor_login: str | None
+    name: str
+    amount: int | None
+    business_day: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What somebody had not read, newest first, and how many more lines there are."""
+
+    lines: Sequence[News]
+    older_lines: int
+
+
 def payout_of(session: Session, payout_id: int) -> Payout:
     """The payout with its lines; lines and older lines sum up to its amount."""
     row = session.execute(PAYOUT, {"payout_id": payout_id}).one()
@@ -99,6 +140,13 @@ def closing_of(session: Session, day: date) -> Any:
     return session.execute(CLOSING, {"day": day}).one()
 
 
+def digest_of(session: Session, user_id: int, *, after: int, up_to: int, timezone: str) -> Digest:
+    """The digest of somebody's notifications after the id `after`, up to `up_to`."""
+    names = {"user_id": user_id, "after": after, "up_to": up_to, "timezone": timezone}
+    rows = session.execute(DIGEST, {**names, "limit": NEWS}).all()
+    return Digest([_news(row) for row in rows], (rows[0].lines if rows else 0) - len(rows))
+
+
 def mails(
     session: Session, *, state: str | None = None, before: int | None = None, limit: int = PAGE
 ) -> Sequence[Any]:
@@ -116,5 +164,14 @@ def unsent_counts(session: Session) -> dict[str, int]:
 
 
 def _line(row: Any) -> Line:
+    return Line(row.timestamp, row.business_day, row.kind, row.delta_balance, _task_name(row))
+
+
+def _news(row: Any) -> News:
+    counts = {kind: getattr(row, kind) for kind in KINDS if getattr(row, kind)}
+    return News(row.day, counts, row.actor_login, _task_name(row), row.amount, row.business_day)
+
+
+def _task_name(row: Any) -> str:
     name = f"{row.ticket_key} {row.task_name}" if row.ticket_key else row.task_name
-    return Line(row.timestamp, row.business_day, row.kind, row.delta_balance, name or "")
+    return name or ""

@@ -51,9 +51,14 @@ def notice(error: BaseException) -> None:
         setattr(g, _DO_NOT_ASK, True)
 
 
+def has_failed() -> bool:
+    """Whether an error of this request is being answered: its page does not ask the database."""
+    return bool(g.get(_DO_NOT_ASK))
+
+
 def _kept_or_read() -> SystemState | None:
     kept: tuple[float, SystemState] | None = current_app.extensions[_EXTENSION]
-    if g.get(_DO_NOT_ASK):
+    if has_failed():
         return kept[1] if kept else None
     if kept is None or time.monotonic() - kept[0] > KEPT_S:
         kept = current_app.extensions[_EXTENSION] = (time.monotonic(), _read())

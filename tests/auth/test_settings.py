@@ -60,6 +60,19 @@ def test_the_time_zone_is_one_that_exists(sign_in, make_user, session):
     assert session.execute(zone).scalar_one() is None
 
 
+def test_the_digest_is_off_until_it_is_chosen(sign_in, make_user, session):
+    browser = sign_in(make_user())
+    digest = text("SELECT digest FROM users")
+    assert session.execute(digest).scalar_one() == "off"
+    assert browser.post("/settings/digest", {"digest": "daily"}).status_code == 303
+    assert session.execute(digest).scalar_one() == "daily"
+    assert 'value="daily" selected' in browser.get("/settings").text
+    for wrong in ("", "hourly"):
+        assert browser.post("/settings/digest", {"digest": wrong}).status_code == 422
+    assert browser.post("/settings/digest", {"digest": "off"}).status_code == 303
+    assert session.execute(digest).scalar_one() == "off"
+
+
 def test_language_is_the_setting_then_the_cookie_then_the_browsers(sign_in, make_user, app):
     def lang(client, **headers):
         return client.get("/settings", follow_redirects=True, headers=headers).text

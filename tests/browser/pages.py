@@ -8,7 +8,14 @@ from typing import Any
 # By login, None for nobody; {name} is filled in with what the demo company has.
 PAGES: dict[str | None, list[str]] = {
     None: ["/sign-in", "/register", "/invitations/none", "/api/docs", "/styleguide"],
-    "{employee}": ["/tasks/mine", "/tasks/new", "/account", "/settings", "/people"],
+    "{employee}": [
+        "/tasks/mine",
+        "/tasks/new",
+        "/account",
+        "/settings",
+        "/notifications",
+        "/people",
+    ],
     "admin": [
         "/tasks/mine",
         "/tasks?state=open",

@@ -44,6 +44,7 @@ TABLE = {
     "auth_api.revoke_token": EVERYONE,
     "auth.settings": HUMANS,
     "auth.set_display": HUMANS,
+    "auth.set_digest": HUMANS,
     "auth.change_password": HUMANS,
     "auth.end_session": HUMANS,
     "auth.end_other_sessions": HUMANS,
@@ -87,6 +88,10 @@ TABLE = {
     "tasks.complete": HUMANS,
     "tasks_api.show_my_assigned_tasks": HUMANS,
     "tasks_api.complete_task": HUMANS,
+    # see what one was told
+    "notifications.mine": HUMANS,
+    "notifications.version": HUMANS,
+    "notifications.mark_read": HUMANS,
     # see one's own balance, today's earnings, audit log, statements
     "accounting.mine": HUMANS,
     "accounting.mine_version": HUMANS,

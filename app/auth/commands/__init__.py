@@ -12,6 +12,7 @@ from app.auth.commands.credentials import (
     sign_in,
     verify_credentials,
 )
+from app.auth.commands.digest import set_digest
 from app.auth.commands.display import Display, set_display
 from app.auth.commands.invitations import (
     accept_first_administrator,
@@ -51,6 +52,7 @@ __all__ = [
     "register_user",
     "revoke_token",
     "set_active",
+    "set_digest",
     "set_display",
     "sign_in",
     "sign_out",

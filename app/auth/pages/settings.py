@@ -55,6 +55,21 @@ def set_display() -> Response:
     return response
 
 
+@blueprint.post("/settings/digest")
+@requires("see_own_settings")
+def set_digest() -> Response:
+    """Choose whether one's unread notifications come by mail too."""
+    form = Form.sent("digest")
+    done = (
+        gettext("What you have not read comes by e-mail once a day.")
+        if form["digest"] == "daily"
+        else gettext("No digest comes by e-mail.")
+    )
+    return _done_or_refused(
+        form, lambda: commands.set_digest(current_actor(), form["digest"]), done
+    )
+
+
 @blueprint.post("/settings/password")
 @requires("see_own_settings")
 def change_password() -> Response:
@@ -133,11 +148,12 @@ def _page(form: Form, status: int = 200, *, new_token: str | None = None) -> Res
     user = current_user()
     session = db.session()
     found = queries.sessions_of(session, user.id)
+    digest = queries.digest_of(session, user.id)
     return page(
         "auth/settings.html",
         None,
         status,
-        form=Form({**_display_of(user), **form.values}, form.errors),
+        form=Form({**_display_of(user), "digest": digest, **form.values}, form.errors),
         sessions=[_session(row, user.session_number) for row in found],
         tokens_list=queries.tokens_of(session, user.id),
         time_zones=[(name, name) for name in sorted(available_timezones())],
