@@ -23,12 +23,14 @@ from app.demo import company, history
 from app.doctor.cli import doctor
 from app.guardian import cli as guardian
 from app.guardian.commands import discard_letter, retry_letter
+from app.kernel import settings
 from app.kernel.actor import Actor
 from app.kernel.db import db
 from app.kernel.errors import AtesError
 from app.kernel.money import decimal_string
 from app.kernel.policy import Role
-from app.outbox import dead_letters, relay, status
+from app.outbox import archive, archive_files, dead_letters, partitions, relay, status
+from app.outbox.rebase import rebase
 from app.payments.cli import mail
 from app.schedules import PAYMENT_SERVICE
 from app.subscriptions import CONSUMERS
@@ -112,7 +114,7 @@ def outbox_status() -> None:
     for row in rows:
         click.echo(
             f"{row.consumer}: {row.events} events in {row.batches} batches, cursor"
-            f" ({row.xid}, {row.id}), {row.waiting} waiting"
+            f" ({row.xid}, {row.id}) of epoch {row.epoch}, {row.waiting} waiting"
             + (f" for up to {row.oldest_age_s:.0f} s" if row.waiting else "")
             + f", {row.parked} dead letters"
         )
@@ -129,6 +131,73 @@ def outbox_relay() -> None:
     for consumer in CONSUMERS:
         done = relay.drain(consumer)
         click.echo(f"{consumer.name}: {done.events} events delivered, {done.parked} parked")
+
+
+@outbox.command("archive")
+@_refusing
+def archive_outbox() -> None:
+    """Archive the partitions of the log that everybody has read and that are old enough.
+
+    Each becomes a file in $ATES_DATA/archive, is read back, and then leaves the database. Works as
+    the owner of the tables (MIGRATION_DATABASE_URL); for a daily job.
+    """
+    try:
+        done = archive.archive_due(settings.current(), _consumers(), tell=_tell_archived)
+    except OSError as error:
+        raise click.ClickException(f"the archive cannot be written: {error}") from error
+    click.echo("" if done else "Nothing is due.", nl=not done)
+
+
+def _tell_archived(made: archive_files.Manifest) -> None:
+    click.echo(f"{made.partition}: {made.events:,} events are in {made.file}")
+
+
+@outbox.command("archives")
+@_refusing
+def list_archives() -> None:
+    """List the log's partitions and read every archive. Ends with 1 when one is not as written."""
+    chosen = settings.current()
+    keep_days = chosen.outbox_keep_days
+    found = partitions.partitions(db.session(), consumers=_consumers(), keep_days=keep_days)
+    for partition in found:
+        if partition.archived_at is None:
+            until = f" until {partition.last_at:%Y-%m-%d}" if partition.last_at else ""
+            why = partition.kept_because
+            said = f"in the log: {why}" if why else "in the log: may be archived"
+            click.echo(f"{partition.xid_from}-{partition.xid_to}{until}  {said}")
+    damaged = 0
+    folder = archive_files.folder_of(chosen.data_dir)
+    for made in archive_files.archives(db.session()):
+        try:
+            archive_files.check_file(folder, made)
+            said = f"{made.events:,} events, as written"
+        except archive_files.ArchiveDamaged as error:
+            damaged, said = damaged + 1, error.message
+        click.echo(f"{made.xid_from}-{made.xid_to}  {made.file}: {said}")
+    if damaged:
+        raise click.ClickException(f"{damaged} missing or damaged: put copies back in their place")
+
+
+@outbox.command("rebase")
+@_refusing
+def rebase_outbox() -> None:
+    """Make the log go on after it was restored, or loaded into another server.
+
+    Nothing is lost and nothing doubled; done again, it raises the epoch of the cursors and changes
+    nothing else. Works as the owner of the tables (MIGRATION_DATABASE_URL).
+    """
+    done = rebase(settings.current())
+    if done.grew_by:
+        click.echo(f"The log was ahead of this server: it goes on {done.ahead:,} transactions on.")
+    else:
+        click.echo("No part of the log is ahead of this server.")
+    for consumer in done.lost_cursors:
+        click.echo(f"The cursor of {consumer} named no event: all of the log is delivered again.")
+    click.echo(f"The cursors are in epoch {done.epoch}." if done.epoch else "There is no cursor.")
+
+
+def _consumers() -> list[str]:
+    return [consumer.name for consumer in CONSUMERS]
 
 
 @outbox.command("dead-letters")

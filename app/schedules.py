@@ -33,6 +33,7 @@ from app.notifications.commands import forget_old, queue_digests
 from app.outbox import dead_letters
 from app.outbox.doorbell import DEFAULT_QUEUE, RELAY_QUEUE
 from app.outbox.jobs import relay
+from app.outbox.partitions import make_ahead
 from app.payments.commands import send_due_mail
 from app.tasks import commands as tasks
 
@@ -129,6 +130,7 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("make_exports", 2, make_exports),
     Scheduled("seal_ledger", 60, seal_ledger),
     Scheduled("retry_dead_letters", 60, retry_dead_letters),
+    Scheduled("make_ahead", 60, make_ahead),
     Scheduled("watch", 5, watch),
     Scheduled("watch_everything", 10, watch_everything),
     Scheduled("prune_expired", 3600, prune_expired),

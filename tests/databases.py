@@ -35,8 +35,8 @@ SELECT md5(concat(
   (SELECT string_agg(concat_ws(' ', tgrelid::regclass, tgname, tgenabled), ','
                      ORDER BY tgrelid::regclass::text, tgname)
    FROM pg_trigger WHERE NOT tgisinternal),
-  (SELECT string_agg(md5(concat(proname, prosrc)), ',' ORDER BY proname, prosrc)
-   FROM pg_proc WHERE pronamespace = 'public'::regnamespace)))
+  (SELECT string_agg(md5(pg_get_functiondef(oid)), ',' ORDER BY oid)
+   FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prokind = 'f')))
 """
 OTHERS = """
 SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity

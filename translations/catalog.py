@@ -51,6 +51,9 @@ NOT_SHOWN = (
     "app/auth/actors.py",
     "app/demo/",
     "app/kernel/money.py",
+    "app/outbox/archive",
+    "app/outbox/owner.py",
+    "app/outbox/rebase.py",
 )
 NOT_SHOWN_NAMES = ("api.py", "openapi.py")
 

@@ -34,6 +34,7 @@ TABLES = (
     "reassignments",
     "outbox",
     "outbox_cursors",
+    "outbox_partitions",
     "dead_letters",
     "business_days",
     "task_prices",

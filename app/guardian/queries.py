@@ -72,6 +72,25 @@ LEFT JOIN users a ON a.id = o.actor_id
 LEFT JOIN tasks k ON k.id = o.task_id
 WHERE o.event_id = :event_id ORDER BY o.xid, o.id LIMIT 1
 """)
+# An event that is in the log no more, of which the ledger or a dead letter knows: the archive that
+# holds it.
+ARCHIVED_EVENT = sql("""
+SELECT k.event_id, k.type, p.file, p.archived_at, p.xid_from::text AS xid_from,
+       p.xid_to::text AS xid_to
+FROM (
+  SELECT t.event_id, NULL AS type, t.timestamp AS occurred_at, NULL::xid8 AS xid
+  FROM account_transfers t WHERE t.event_id = :event_id
+  UNION ALL
+  SELECT d.event_id, d.type, NULL, d.xid FROM dead_letters d WHERE d.event_id = :event_id) AS k
+JOIN outbox_partitions p ON p.archived_at IS NOT NULL AND (
+  k.occurred_at BETWEEN p.first_at AND p.last_at OR (k.xid >= p.xid_from AND k.xid < p.xid_to))
+ORDER BY k.xid NULLS LAST, p.xid_from LIMIT 1
+""")
+# How much is archived, and until when: NULL when nothing is.
+ARCHIVED = sql("""
+SELECT count(*) AS archives, coalesce(sum(events), 0)::bigint AS events, max(last_at) AS last_at
+FROM outbox_partitions WHERE archived_at IS NOT NULL
+""")
 # What the event made in the ledger.
 TRANSFERS_OF = sql("""
 SELECT t.id, t.kind::text, t.amount, t.delta_balance, t.balance_after, t.business_day, t.late,
@@ -153,6 +172,16 @@ def version(session: Session) -> Any:
 def event(session: Session, event_id: UUID) -> Any:
     """One event and whom it concerns, or None."""
     return session.execute(EVENT, {"event_id": event_id}).one_or_none()
+
+
+def archived_event(session: Session, event_id: UUID) -> Any:
+    """The archive that holds an event of which something here still tells, or None."""
+    return session.execute(ARCHIVED_EVENT, {"event_id": event_id}).one_or_none()
+
+
+def archived(session: Session) -> Any:
+    """How many `archives` hold how many `events`, the newest of which occurred at `last_at`."""
+    return session.execute(ARCHIVED).one()
 
 
 def transfers_of(session: Session, event_id: UUID) -> Sequence[Any]:

@@ -1,6 +1,7 @@
 """Replay: the ledger rebuilt from the event log in a schema beside it, and compared row by row.
 
 Everything but the prices comes from the log: a price was drawn, and is taken as it was recorded.
+The log is what the database holds and what was archived: every archive has to be there.
 A transfer's business day is its event's own, but for one that was marked late, whose day depends
 on when it was posted; and the order of an account's transfers is the ledger's.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,16 +19,23 @@ from sqlalchemy.exc import ProgrammingError
 from app.guardian.scenario import counterparties_sql, steps_sql
 from app.kernel.errors import Unavailable
 from app.kernel.settings import Settings
+from app.outbox.archive_files import folder_of, load_archives
 
 SCHEMA = "ledger_shadow"
 SHOWN = 5
 
+# The whole log: what is archived is loaded beside what is in the database.
+LOG = f"""
+CREATE UNLOGGED TABLE {SCHEMA}.archived (LIKE public.outbox);
+CREATE VIEW {SCHEMA}.log AS
+SELECT * FROM public.outbox UNION ALL SELECT * FROM {SCHEMA}.archived;
+"""
 # What each event ought to have made: fees and rewards by the scenarios, payouts by what their
 # event says, reversals by what they undo.
 TRANSFERS = f"""
 CREATE TABLE {SCHEMA}.transfers AS
 WITH posted AS MATERIALIZED (
-  SELECT o.* FROM outbox o, outbox_cursors c
+  SELECT o.* FROM {SCHEMA}.log o, outbox_cursors c
   WHERE c.consumer = 'accounting' AND (o.xid, o.id) <= (c.xid, c.id)
     AND NOT EXISTS (SELECT FROM dead_letters d WHERE d.consumer = c.consumer AND d.xid = o.xid
                     AND d.outbox_id = o.id AND d.state <> 'retried')
@@ -41,7 +50,7 @@ WITH posted AS MATERIALIZED (
   UNION ALL
   SELECT o.event_id, 'payout', o.user_id, NULL, o.occurred_at, (o.payload->>'amount')::bigint,
          (o.payload->>'business_day')::date
-  FROM outbox o WHERE o.type = 'PayoutMade'
+  FROM {SCHEMA}.log o WHERE o.type = 'PayoutMade'
 )
 SELECT m.event_id, m.kind,
        CASE owner_side WHEN 'debit' THEN a.id ELSE c.id END AS debit_account_id,
@@ -58,7 +67,7 @@ REVERSALS = f"""
 INSERT INTO {SCHEMA}.transfers
 SELECT o.event_id, 'reversal', s.credit_account_id, s.debit_account_id, s.owner_account_id,
        s.amount, -s.delta, s.task_id, o.occurred_at, NULL
-FROM outbox o
+FROM {SCHEMA}.log o
 JOIN account_transfers t ON t.id = (o.payload->>'transfer_id')::bigint
 JOIN {SCHEMA}.transfers s ON s.event_id = t.event_id
 WHERE o.type = 'TransferReversed'
@@ -96,10 +105,22 @@ FROM {SCHEMA}.transfers GROUP BY 1;
 ANALYZE {SCHEMA}.transfers;
 """
 
+# Archives are compared with what the database knows of them as they are loaded.
+NOTHING = "SELECT WHERE false"
 # Each part: its rows in the shadow, and the rows that are not the same in the ledger.
 COMPARISONS: dict[str, tuple[str, str]] = {
+    "archived events": (f"SELECT count(*) FROM {SCHEMA}.archived", NOTHING),
+    "board's log": (
+        f"SELECT count(*) FROM logs l JOIN {steps_sql()} ON log_type = l.type::text",
+        f"""
+SELECT l.id, l.task_id, l.event_id, l.type::text,
+       CASE WHEN e.event_id IS NULL THEN 'no event' ELSE 'differs' END AS what
+FROM logs l JOIN {steps_sql()} ON log_type = l.type::text
+LEFT JOIN {SCHEMA}.log e ON e.event_id = l.event_id
+WHERE (e.type, e.task_id, e.user_id) IS DISTINCT FROM (event_type, l.task_id, l.user_id)""",
+    ),
     "prices": (
-        "SELECT count(DISTINCT task_id) FROM outbox WHERE task_id IS NOT NULL",
+        f"SELECT count(DISTINCT task_id) FROM {SCHEMA}.log WHERE task_id IS NOT NULL",
         f"""SELECT DISTINCT s.task_id, 'no price' AS what FROM {SCHEMA}.transfers s
             WHERE s.amount IS NULL""",
     ),
@@ -172,7 +193,7 @@ def rebuild(settings: Settings, *, keep: bool = False) -> list[Compared]:
     """Rebuild the ledger beside it, as the owner, from one moment's log; and compare the two.
 
     The shadow is left behind where something differs, or when `keep` is set. Raises Unavailable
-    when the role may not make a schema.
+    when the role may not make a schema, ArchiveDamaged when a part of the log cannot be read.
     """
     engine = sa.create_engine(
         settings.sqlalchemy_migration_url,
@@ -181,7 +202,8 @@ def rebuild(settings: Settings, *, keep: bool = False) -> list[Compared]:
     )
     try:
         with engine.begin() as connection:
-            compared = rebuild_on(connection, settings.business_timezone)
+            folder = folder_of(settings.data_dir)
+            compared = rebuild_on(connection, settings.business_timezone, folder)
             if not keep and not any(each.differ for each in compared):
                 connection.execute(sa.text(f"DROP SCHEMA {SCHEMA} CASCADE"))
     except ProgrammingError as error:
@@ -195,15 +217,24 @@ def rebuild(settings: Settings, *, keep: bool = False) -> list[Compared]:
     return compared
 
 
-def rebuild_on(connection: sa.Connection, timezone: str) -> list[Compared]:
-    """Rebuild and compare in the transaction of `connection`; the shadow is left behind in it."""
-    _build(connection, timezone)
+def rebuild_on(connection: sa.Connection, timezone: str, archive: Path) -> list[Compared]:
+    """Rebuild and compare in the transaction of `connection`; the shadow is left behind in it.
+
+    `archive` is the folder of what was archived. Raises ArchiveDamaged.
+    """
+    _build(connection, timezone, archive)
     return [_compare(connection, part) for part in COMPARISONS]
 
 
-def _build(connection: sa.Connection, timezone: str) -> None:
+def _build(connection: sa.Connection, timezone: str, archive: Path) -> None:
+    # Before the moment is chosen: what is archived after it shall not be missing in both places.
+    connection.execute(sa.text("LOCK TABLE outbox IN ACCESS SHARE MODE"))
     connection.execute(sa.text(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"))
     connection.execute(sa.text(f"CREATE SCHEMA {SCHEMA}"))
+    for statement in LOG.split(";")[:-1]:
+        connection.execute(sa.text(statement))
+    if load_archives(connection, archive, table=f"{SCHEMA}.archived"):
+        connection.execute(sa.text(f"ANALYZE {SCHEMA}.archived"))
     for statement in (TRANSFERS, REVERSALS, DAYS, REVERSAL_DAYS, *ROLL_UPS.split(";")):
         if statement.strip():
             names = {"timezone": timezone} if ":timezone" in statement else {}

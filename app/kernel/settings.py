@@ -13,6 +13,7 @@ from app.kernel import redis_address
 from app.kernel.errors import SettingsError
 
 MIN_SECRET_LENGTH = 32
+MAX_DAYS = 36_500
 T = TypeVar("T")
 
 
@@ -55,6 +56,7 @@ class Settings:
     alert_mail_to: tuple[str, ...]
     alert_webhook_url: str | None
     metrics_token: str | None
+    outbox_keep_days: int
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -90,6 +92,7 @@ class Settings:
             alert_mail_to=_words(env.get("ALERT_MAIL_TO", "")),
             alert_webhook_url=_web_address(env, "ALERT_WEBHOOK_URL"),
             metrics_token=_secret(env, "METRICS_TOKEN") if env.get("METRICS_TOKEN") else None,
+            outbox_keep_days=_days(env, "OUTBOX_KEEP_DAYS", 400),
         )
 
     @property
@@ -149,6 +152,13 @@ def _checked(name: str, value: str, read: Callable[[str], T]) -> T:
 
 def _integer(env: Mapping[str, str], name: str, default: int) -> int:
     return _checked(name, env.get(name, str(default)), int)
+
+
+def _days(env: Mapping[str, str], name: str, default: int) -> int:
+    days = _integer(env, name, default)
+    if not 0 < days <= MAX_DAYS:
+        raise SettingsError(f"{name} must be from 1 to {MAX_DAYS} days")
+    return days
 
 
 def _flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:

@@ -85,13 +85,14 @@ LOCK_CURSOR = sql("""
 SELECT xid::text AS xid, id FROM outbox_cursors WHERE consumer = :consumer FOR UPDATE
 """)
 # The events beyond the cursor, below the oldest running transaction, in order. The order names the
-# table's columns: a bare `xid` would be the output's text, where 999 comes after 1000.
+# table's columns: a bare `xid` would be the output's text, where 999 comes after 1000. The second
+# condition says nothing new, but tells which partitions need not be looked at.
 READ_BATCH = sql("""
 SELECT xid::text::bigint AS xid, id, event_id, type, schema_version, task_id, user_id, actor_id,
        occurred_at, nullif(payload, '{}') AS payload
 FROM outbox
-WHERE (xid, id) > (CAST(:xid AS xid8), :id)
-  AND xid < pg_snapshot_xmin(pg_current_snapshot())
+WHERE (xid, id) > (CAST(:xid AS xid8), :id) AND xid >= CAST(:xid AS xid8)
+  AND xid < log_xid(pg_snapshot_xmin(pg_current_snapshot()))
 ORDER BY outbox.xid, outbox.id LIMIT :limit
 """)
 MOVE_CURSOR = sql("""

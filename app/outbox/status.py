@@ -19,7 +19,8 @@ FROM outbox_cursors c
 LEFT JOIN LATERAL (
   SELECT count(*) AS waiting,
     extract(epoch FROM business_now() - min(b.occurred_at)) AS oldest_age_s
-  FROM (SELECT o.occurred_at FROM outbox o WHERE (o.xid, o.id) > (c.xid, c.id)
+  FROM (SELECT o.occurred_at FROM outbox o
+        WHERE o.xid >= c.xid AND (o.xid, o.id) > (c.xid, c.id)
         ORDER BY o.xid, o.id LIMIT 10000) AS b) AS w ON true
 ORDER BY c.consumer
 """)

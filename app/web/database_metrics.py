@@ -20,7 +20,8 @@ SELECT c.consumer, c.events, c.batches, c.last_batch_ms / 1000.0::float8 AS last
          AS parked
 FROM outbox_cursors c LEFT JOIN LATERAL (
   SELECT count(*) AS waiting, extract(epoch FROM business_now() - min(b.occurred_at)) AS age_s
-  FROM (SELECT o.occurred_at FROM outbox o WHERE (o.xid, o.id) > (c.xid, c.id)
+  FROM (SELECT o.occurred_at FROM outbox o
+        WHERE o.xid >= c.xid AND (o.xid, o.id) > (c.xid, c.id)
         ORDER BY o.xid, o.id LIMIT 10000) AS b) AS w ON true
 ORDER BY c.consumer
 """)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,26 @@ def test_the_metrics_follow_what_happens(
     assert found["ates_guardian_findings", "kind=money"] == 1
     assert found["ates_guardian_findings", "kind=other"] == 1
     assert found["ates_stopped",] == 1
+
+
+def test_a_demo_s_moved_clock_delays_no_posting(
+    anonymous: Browser,
+    call: Callable[..., Any],
+    company: Company,
+    make_user: Callable[..., User],
+) -> None:
+    make_user()
+    manager = make_user(Role.MANAGER).actor
+    call(tasks.create_task, manager, name="before the clock is moved")
+    company.at(datetime.now(UTC) + timedelta(days=1))
+    company.post()
+    call(check_increment)
+    assert read(anonymous)["ates_posting_delay_seconds_bucket", "le=60.0"] == 1
+    call(tasks.create_task, manager, name="posted before the clock is moved")
+    company.post()
+    company.at(datetime.now(UTC) + timedelta(days=2))
+    call(check_increment)
+    assert read(anonymous)["ates_posting_delay_seconds_count",] == 1  # the other: nobody knows
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from flask import Flask
 from flask_migrate import downgrade, upgrade
+from sqlalchemy.exc import DBAPIError
 
 from app.accounting import models as _accounting  # noqa: F401 - fills the metadata
 from app.kernel.db import Base
@@ -21,7 +22,7 @@ FOLDER = str(Path(__file__).parents[2] / "migrations")
 # Everything that a migration can leave behind: tables, types, functions, extensions.
 LEFT_BEHIND = """
 SELECT 'table ' || relname FROM pg_class
-WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'S')
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'S')
   AND relname <> 'alembic_version'
 UNION ALL SELECT 'type ' || typname FROM pg_type
 WHERE typnamespace = 'public'::regnamespace AND typtype = 'e'
@@ -44,6 +45,7 @@ APPEND_ONLY = (
     "audit_log",
     "reassignments",
 )
+NOT_DIVIDED, DIVIDED = "0017_log_order", "0018_outbox_partitions"
 NOT_MODELLED = {"xid"}  # SQLAlchemy does not know the type, and no code reads it through a model
 
 
@@ -87,6 +89,30 @@ def test_each_step_down_and_up_again(app: Flask, cluster: Cluster, database: str
     with psycopg.connect(cluster.superuser_url(database)) as connection:
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         assert row == (scripts[0],)
+
+
+def test_the_log_is_divided_and_united_with_all_its_events(
+    app: Flask, cluster: Cluster, database: str
+) -> None:
+    write = "INSERT INTO outbox (type, schema_version) VALUES ('TaskCreated', 1) RETURNING id"
+    with (
+        psycopg.connect(cluster.app_url(database), autocommit=True) as writer,
+        psycopg.connect(cluster.owner_url(database), autocommit=True) as owner,
+    ):
+        for step in (downgrade, upgrade, downgrade, upgrade):
+            before = [writer.execute(write).fetchone() for _ in range(3)]
+            log = owner.execute("SELECT * FROM outbox ORDER BY xid, id").fetchall()
+            with app.app_context():
+                step(directory=FOLDER, revision=DIVIDED if step is upgrade else NOT_DIVIDED)
+            assert owner.execute("SELECT * FROM outbox ORDER BY xid, id").fetchall() == log
+            assert log[-1][1] == before[-1][0] == len(log)
+        owner.execute(
+            "UPDATE outbox_partitions SET archived_at = now(), file = '', events = 0,"
+            " board_events = 0, file_sha256 = sha256(''), content_sha256 = sha256('')"
+            " WHERE xid_from = '0'"
+        )
+        with app.app_context(), pytest.raises(DBAPIError, match="archived"):
+            downgrade(directory=FOLDER, revision=NOT_DIVIDED)
 
 
 def test_the_models_say_what_the_tables_are(cluster: Cluster, database: str, template: str) -> None:

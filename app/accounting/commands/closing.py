@@ -55,12 +55,12 @@ HINDRANCES = sql("""
 SELECT business_now() < upper(d.during) AS goes_on,
        oldest_transaction_started_at() + (SELECT shift FROM business_clock) < upper(d.during)
          AS still_running,
-       EXISTS (SELECT FROM outbox o
-               WHERE (o.xid, o.id) > (
-                   coalesce((SELECT xid FROM outbox_cursors WHERE consumer = :consumer), '0'),
-                   coalesce((SELECT id FROM outbox_cursors WHERE consumer = :consumer), 0))
-                 AND o.occurred_at < upper(d.during)) AS events_wait
-FROM business_days d WHERE d.day = :day
+       EXISTS (SELECT FROM outbox o WHERE o.xid >= c.xid AND (o.xid, o.id) > (c.xid, c.id)
+                 AND o.occurred_at < upper(d.during) ORDER BY o.xid, o.id LIMIT 1) AS events_wait
+FROM business_days d CROSS JOIN (
+  SELECT coalesce(max(xid), '0') AS xid, coalesce(max(id), 0) AS id
+  FROM outbox_cursors WHERE consumer = :consumer) AS c
+WHERE d.day = :day
 """)
 START_CLOSING = sql("""
 UPDATE business_days SET status = 'closing', closing_at = business_now()

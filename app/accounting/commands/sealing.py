@@ -34,7 +34,7 @@ WITH head AS (
 ), chosen AS MATERIALIZED (
   SELECT t.* FROM account_transfers t
   WHERE t.xid >= (SELECT xid FROM last) AND (t.xid, t.id) > (SELECT xid, last_id FROM last)
-    AND t.xid < pg_snapshot_xmin(pg_current_snapshot())
+    AND t.xid < log_xid(pg_snapshot_xmin(pg_current_snapshot()))
   ORDER BY t.xid, t.id LIMIT :block
 ), block AS (
   SELECT count(*)::int AS transfers, string_agg({DIGEST}, ''::bytea ORDER BY t.xid, t.id) AS digests

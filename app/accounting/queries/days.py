@@ -85,11 +85,11 @@ SELECT day, EXISTS (SELECT FROM business_days b WHERE b.day = next.day AND b.sta
        (business_now() AT TIME ZONE :timezone)::date AS today,
        (SELECT count(*) FROM accounts WHERE kind = 'employee') AS accounts,
        (SELECT count(*) FROM (
-          SELECT FROM outbox o WHERE (o.xid, o.id) > (
-            coalesce((SELECT xid FROM outbox_cursors WHERE consumer = 'accounting'), '0'),
-            coalesce((SELECT id FROM outbox_cursors WHERE consumer = 'accounting'), 0))
-          LIMIT 10000) AS bounded)
-         AS waiting
+          SELECT coalesce(max(xid), '0') AS xid, coalesce(max(id), 0) AS id
+          FROM outbox_cursors WHERE consumer = 'accounting') AS c
+        CROSS JOIN LATERAL (
+          SELECT FROM outbox o WHERE o.xid >= c.xid AND (o.xid, o.id) > (c.xid, c.id)
+          ORDER BY o.xid, o.id LIMIT 10000) AS bounded) AS waiting
 FROM next
 """)
 # Whom closing the day would still pay, by the rule of the closing itself.

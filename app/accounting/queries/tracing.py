@@ -19,7 +19,9 @@ SELECT t.id, t.kind, t.timestamp, t.recorded_at, t.business_day, t.late, t.amoun
        k.name AS task_name, k.ticket_key, d.kind AS debit_kind, c.kind AS credit_kind,
        e.type AS event_type, e.occurred_at, e.payload, actor.login AS actor_login,
        back.id AS reversed_by_id, fix.id AS correction_id, fix.state AS correction_state,
-       fix.reason, b.id AS block, day.status AS day_status
+       fix.reason, b.id AS block, day.status AS day_status,
+       (SELECT p.file FROM outbox_partitions p WHERE e.id IS NULL
+          AND t.timestamp BETWEEN p.first_at AND p.last_at ORDER BY p.xid_from LIMIT 1) AS archive
 FROM account_transfers t
 JOIN accounts a ON a.id = t.owner_account_id
 JOIN users u ON u.id = a.user_id

@@ -11,16 +11,18 @@ TRANSACTION_S = 120
 CHECKS: tuple[Check, ...] = (
     checked_alike(
         name="the log and its cursors are of this database",
-        means="A cursor, or a part of the log, lies beyond the newest transaction: the database"
-        " was restored, and events would be skipped.",
-        to_do="Rebase the cursors after the restore before anything is resumed.",
+        means="A cursor, or a part of the log, lies beyond the newest transaction, or a cursor"
+        " names no event: the log was restored or loaded from elsewhere, and events would be"
+        " skipped.",
+        to_do="Run `bin/ates outbox rebase`, which loses and doubles nothing, and then resume.",
         is_money=True,
         statement="""
-SELECT 'cursor' AS what, consumer, xid::text FROM outbox_cursors
-WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())
+SELECT 'cursor' AS what, consumer, xid::text FROM outbox_cursors c
+WHERE xid >= log_xid(pg_snapshot_xmax(pg_current_snapshot())) OR (c.id > 0 AND NOT EXISTS (
+  SELECT FROM outbox o WHERE o.xid = c.xid AND o.id = c.id))
 UNION ALL (
 SELECT 'event', type, xid::text FROM outbox
-WHERE xid >= pg_snapshot_xmax(pg_current_snapshot()) ORDER BY outbox.xid DESC LIMIT 10)""",
+WHERE xid >= log_xid(pg_snapshot_xmax(pg_current_snapshot())) ORDER BY outbox.xid DESC LIMIT 10)""",
     ),
     checked_alike(
         name="no event is parked",
@@ -38,10 +40,11 @@ WHERE state = 'parked' ORDER BY id""",
         to_do="Is a worker running (Health)? Is there an old transaction in pg_stat_activity?",
         statement=f"""
 SELECT c.consumer, c.updated_at, (SELECT count(*) FROM (
-  SELECT FROM outbox o WHERE (o.xid, o.id) > (c.xid, c.id) LIMIT 1000) AS w) AS waiting
+  SELECT FROM outbox o WHERE o.xid >= c.xid AND (o.xid, o.id) > (c.xid, c.id) LIMIT 1000) AS w)
+  AS waiting
 FROM outbox_cursors c
 WHERE c.updated_at < now() - interval '{WAITS_S} seconds'
-  AND EXISTS (SELECT FROM outbox o WHERE (o.xid, o.id) > (c.xid, c.id)
+  AND EXISTS (SELECT FROM outbox o WHERE o.xid >= c.xid AND (o.xid, o.id) > (c.xid, c.id)
               AND o.occurred_at < business_now() - interval '{WAITS_S} seconds')
   AND (SELECT status = 'running' AND since < now() - interval '{WAITS_S} seconds'
        FROM system_state)""",
@@ -84,6 +87,20 @@ SELECT table_name, 'fence' FROM unnest(
   AS table_name
 WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = table_name::regclass
                   AND t.tgname = table_name || '_fence')
+UNION ALL
+SELECT c.relname, missing FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+CROSS JOIN unnest(ARRAY['outbox_append_only', 'outbox_fence']) AS missing
+WHERE i.inhparent = 'outbox'::regclass AND c.relkind = 'r' AND NOT EXISTS (
+  SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = missing)
+UNION ALL
+SELECT c.relname, privilege FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+CROSS JOIN unnest(ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) AS privilege
+WHERE i.inhparent = 'outbox'::regclass AND c.relkind = 'r'
+  AND has_table_privilege('ates_app', c.oid, privilege)
+UNION ALL
+SELECT table_name, 'order' FROM unnest(ARRAY['account_transfers', 'outbox']) AS table_name
+WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = table_name::regclass
+                  AND t.tgname = table_name || '_order' AND t.tgenabled = 'O')
 UNION ALL
 SELECT table_name, privilege FROM unnest(
   ARRAY['account_transfers', 'outbox', 'logs', 'audit_log', 'payouts', 'task_prices'])

@@ -39,7 +39,7 @@ SELECT r.events_xid::text AS events_from, r.events_id AS events_from_id,
        coalesce(step.xid, c.xid, '0')::text AS events_to,
        coalesce(step.id, c.id, 0) AS events_to_id,
        r.transfers_below::text AS transfers_from,
-       pg_snapshot_xmin(pg_current_snapshot())::text AS transfers_to,
+       log_xid(pg_snapshot_xmin(pg_current_snapshot()))::text AS transfers_to,
        CASE WHEN r.slice_after >= coalesce((SELECT max(id) FROM accounts), 0) THEN 0
             ELSE r.slice_after END AS slice_after,
        CAST(:slice AS bigint) AS slice
@@ -47,7 +47,8 @@ FROM guardian_rounds r
 LEFT JOIN outbox_cursors c ON c.consumer = 'accounting'
 LEFT JOIN LATERAL (
   SELECT o.xid, o.id FROM outbox o
-  WHERE (o.xid, o.id) > (r.events_xid, r.events_id) AND (o.xid, o.id) <= (c.xid, c.id)
+  WHERE o.xid BETWEEN r.events_xid AND c.xid
+    AND (o.xid, o.id) > (r.events_xid, r.events_id) AND (o.xid, o.id) <= (c.xid, c.id)
   ORDER BY o.xid, o.id OFFSET :events LIMIT 1) AS step ON true
 WHERE r.scope = 'increment'
 """)
@@ -74,15 +75,21 @@ UPDATE guardian_rounds SET events_xid = CAST(:events_to AS xid8), events_id = :e
 WHERE scope = 'increment' AND transfers_below = CAST(:transfers_from AS xid8)
   AND (events_xid, events_id) = (CAST(:events_from AS xid8), CAST(:events_from_id AS bigint))
 """)
+# By real time, which an event's id tells (UUIDv7), whatever the demo's clock shows: a posting is
+# business time less the shift. Where the clock was moved since the posting, the shift is another
+# one, nobody knows how long it took, and it is not counted.
 COUNT_DELAYS = sql("""
 UPDATE posting_delays d SET transfers = d.transfers + n.transfers, total_ms = d.total_ms + n.ms
 FROM (
   SELECT (SELECT min(up_to_ms) FROM posting_delays WHERE up_to_ms >= least(t.ms, 2147483647))
            AS up_to_ms, count(*) AS transfers, sum(t.ms) AS ms
-  FROM (SELECT greatest(0, extract(epoch FROM recorded_at - timestamp) * 1000)::bigint AS ms
-        FROM account_transfers
-        WHERE xid >= CAST(:transfers_from AS xid8) AND xid < CAST(:transfers_to AS xid8)
-          AND kind IN ('assign_fee', 'completion_reward')) AS t
+  FROM (SELECT greatest(0, extract(epoch FROM posted_at - told_at) * 1000)::bigint AS ms
+        FROM (SELECT recorded_at - (SELECT shift FROM business_clock) AS posted_at,
+                     uuid_extract_timestamp(event_id) AS told_at
+              FROM account_transfers
+              WHERE xid >= CAST(:transfers_from AS xid8) AND xid < CAST(:transfers_to AS xid8)
+                AND kind IN ('assign_fee', 'completion_reward')) AS moments
+        WHERE posted_at BETWEEN told_at - interval '5 minutes' AND now()) AS t
   GROUP BY 1) AS n
 WHERE d.up_to_ms = n.up_to_ms
 """)

@@ -34,6 +34,7 @@ def events() -> Response:
         events=shown,
         next_url=url_for("guardian.events", cursor=last) if last else None,
         consumers=[] if before else status.consumers(session),
+        archived=None if more else queries.archived(session),
         version=known,
     )
 
@@ -62,13 +63,21 @@ def event(event_id: UUID) -> Response:
     session: Any = db.session()
     found = queries.event(session, event_id)
     if found is None:
-        raise NotFound
+        return _archived_event(session, event_id)
     return page(
         "guardian/event.html",
         event=found,
         transfers=queries.transfers_of(session, event_id),
         consumers=queries.consumers_of(session, event_id),
     )
+
+
+def _archived_event(session: Any, event_id: UUID) -> Response:
+    found = queries.archived_event(session, event_id)
+    if found is None:
+        raise NotFound
+    transfers = queries.transfers_of(session, event_id)
+    return page("guardian/archived_event.html", event=found, transfers=transfers)
 
 
 def _before(cursor: str) -> tuple[str, int] | None:

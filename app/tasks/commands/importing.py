@@ -44,7 +44,8 @@ SELECT content, at FROM imports
 WHERE id = :id AND owner_id = :owner_id AND (at IS NOT NULL OR expires_at > now()) FOR UPDATE
 """)
 IMPORTED = sql("""
-UPDATE imports SET content = NULL, at = business_now(), xid = pg_current_xact_id() WHERE id = :id
+UPDATE imports SET content = NULL, at = business_now(), xid = log_xid(pg_current_xact_id())
+WHERE id = :id
 """)
 DISCARD = sql("DELETE FROM imports WHERE id = :id AND owner_id = :owner_id AND at IS NULL")
 PRUNE = sql("DELETE FROM imports WHERE at IS NULL AND expires_at < now()")

@@ -67,12 +67,11 @@ ASSIGNABLE_COUNT = sql("SELECT count(*) FROM users WHERE is_assignable")
 # The log of a task, each entry with the transfer that its event made, once it is posted.
 STORY = sql("""
 SELECT l.id, l.timestamp, l.type, l.description, l.user_id, u.login AS user_login,
-       l.actor_id, a.login AS actor_login, l.event_id, o.type AS event_type,
+       l.actor_id, a.login AS actor_login, l.event_id,
        tr.id AS transfer_id, tr.kind, tr.delta_balance, tr.business_day, d.state AS dead_letter
 FROM logs l
 JOIN users u ON u.id = l.user_id
 JOIN users a ON a.id = l.actor_id
-LEFT JOIN outbox o ON o.event_id = l.event_id
 LEFT JOIN account_transfers tr ON tr.event_id = l.event_id
 LEFT JOIN dead_letters d ON d.event_id = l.event_id AND d.consumer = 'accounting'
 WHERE l.task_id = :task_id ORDER BY l.id LIMIT 1000
@@ -253,11 +252,10 @@ EARNINGS_OF = sql("""
 SELECT coalesce(d.rewards - d.fees, 0) AS today_cents, coalesce(a.balance, 0) AS balance_cents,
        n.open_count, n.finished_count, n.finished_today_count,
        EXISTS (
-         SELECT FROM (
-           SELECT o.user_id FROM outbox o, outbox_cursors c
-           WHERE c.consumer = 'accounting' AND (o.xid, o.id) > (c.xid, c.id)
+         SELECT FROM outbox_cursors c CROSS JOIN LATERAL (
+           SELECT o.user_id FROM outbox o WHERE o.xid >= c.xid AND (o.xid, o.id) > (c.xid, c.id)
            ORDER BY o.xid, o.id LIMIT 1000) AS waiting
-         WHERE waiting.user_id = :user_id) AS is_pending
+         WHERE c.consumer = 'accounting' AND waiting.user_id = :user_id) AS is_pending
 FROM (SELECT (business_now() AT TIME ZONE :timezone)::date AS day) AS today
 LEFT JOIN accounts a ON a.user_id = :user_id
 LEFT JOIN account_days d ON d.account_id = a.id AND d.business_day = today.day
