@@ -66,7 +66,7 @@ def test_a_reassignment_is_watched_through_a_reload_to_its_end(visit, frozen):
 def test_a_backlog_is_uploaded_corrected_imported_and_watched(visit, rows):
     visitor = visit("manager")
     page = visitor.open("/tasks")
-    page.get_by_role("link", name="Import").click()
+    page.get_by_role("link", name="Import tasks").click()
     choose(page, "Title\nx\n")
     expect(page.get_by_label("CSV file")).to_be_focused()
     expect(page.get_by_label("CSV file")).to_have_accessible_description(

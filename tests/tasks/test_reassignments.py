@@ -74,6 +74,17 @@ def test_each_step_of_the_posting_is_seen(company: Company, manager: Any) -> Non
     assert sum(share.fees_cents for share in done.shares) == done.fees_cents
 
 
+def test_who_got_most_comes_first(company: Company, manager: Any) -> None:
+    made = company.call(commands.reassign_tasks, manager.actor)
+    company.post()
+    drawn = company.rows(
+        "SELECT u.login, count(*) AS n FROM tasks t JOIN users u ON u.id = t.assigned_to"
+        " GROUP BY u.login ORDER BY n DESC, u.login"
+    )
+    shares = posting(company, made).shares
+    assert [(share.login, share.posted) for share in shares] == [tuple(row) for row in drawn]
+
+
 def test_only_its_own_fees_count(company: Company, manager: Any) -> None:
     first = company.call(commands.reassign_tasks, manager.actor)
     second = company.call(commands.reassign_tasks, manager.actor)

@@ -42,7 +42,7 @@ LEFT JOIN LATERAL (
   GROUP BY t.owner_account_id ORDER BY posted DESC, t.owner_account_id LIMIT :people) AS f ON true
 LEFT JOIN accounts a ON a.id = f.owner_account_id
 LEFT JOIN users u ON u.id = a.user_id
-WHERE w.id = :id
+WHERE w.id = :id ORDER BY f.posted DESC, u.login
 """
 POSTING_OF_REASSIGNMENT = sql(_POSTING.format(delivered=_DELIVERED, work="reassignments", told=""))
 POSTING_OF_IMPORT = sql(_POSTING.format(delivered=_DELIVERED, work="imports", told=""))
