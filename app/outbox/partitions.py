@@ -21,7 +21,7 @@ from app.kernel.db import command, sql
 
 log = structlog.get_logger(__name__)
 
-# Makes the next partition when it is time: a function of migration 0018, which runs as the owner.
+# Makes the next partition when it is time: a function of migration 0019, which runs as the owner.
 MAKE = sql("SELECT make_outbox_partition()")
 # Every range of the log in order, and why it is kept: `reader` is the slowest that has not read
 # all of it, a consumer without a cursor has read nothing, and the guardian is a reader too.

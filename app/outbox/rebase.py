@@ -2,7 +2,7 @@
 
 The log and the ledger are ordered by transaction ids. A server that a dump was loaded into gives
 smaller ones, which would lie behind the cursors and be stepped over. No row is touched: `log_xid()`
-(migration 0017) is made to add what the log is ahead by, so that whatever is written from now on
+(migration 0018) is made to add what the log is ahead by, so that whatever is written from now on
 comes after all there is. The cursors stay where they are, and their epoch tells whoever remembers a
 place in the log that it went another way. Seals hold, since no transfer changes.
 
@@ -36,8 +36,9 @@ UPDATE outbox_cursors c SET xid = '0', id = 0 WHERE id > 0 AND NOT EXISTS (
   SELECT FROM outbox o WHERE o.xid = c.xid AND o.id = c.id)
 RETURNING consumer
 """
-# The newest transaction of the log and the ledger, whether this server has yet to give it, and the
-# oldest that it can still write under: some may be under way that have written nothing here yet.
+# The newest transaction of the log and the ledger (a cursor may begin between events), whether
+# this server has yet to give it, and the oldest that it can still write under: some may be under
+# way that have written nothing here yet.
 PLACE = """
 SELECT n.newest::text::bigint, n.newest >= log_xid(pg_snapshot_xmax(pg_current_snapshot())),
        pg_snapshot_xmin(pg_current_snapshot())::text::bigint, log_xid('0')::text::bigint
@@ -45,6 +46,7 @@ FROM (SELECT greatest(
         (SELECT xid FROM outbox ORDER BY xid DESC, id DESC LIMIT 1),
         (SELECT xid FROM account_transfers ORDER BY xid DESC LIMIT 1),
         (SELECT last_xid FROM ledger_blocks ORDER BY id DESC LIMIT 1),
+        (SELECT max(xid) FROM outbox_cursors),
         (SELECT max(xid_to) FROM outbox_partitions WHERE archived_at IS NOT NULL), '0') AS newest
      ) AS n
 """

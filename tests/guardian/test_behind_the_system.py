@@ -33,6 +33,9 @@ DEEDS = {
     "the log is of an older backup than the board": """
         DELETE FROM outbox WHERE event_id IN (SELECT event_id FROM outbox
           WHERE type = 'TaskCreated' ORDER BY outbox.xid DESC, id DESC LIMIT 2)""",
+    "events that were read are gone": """
+        DELETE FROM outbox WHERE event_id IN (SELECT event_id FROM outbox
+          WHERE type = 'TaskCreated' ORDER BY outbox.xid, id LIMIT 2)""",
 }
 # Which check names each, and which are seen by the night's round alone.
 NAMED = {
@@ -41,13 +44,14 @@ NAMED = {
     "what was sealed is dated back": "the sealed ledger is as it was sealed",
     "a cursor lies beyond the log": "the log and its cursors are of this database",
     "the log is of an older backup than the board": (
-        "each log entry's event is in the log of events"
+        "the log and its cursors are of this database"
     ),
+    "events that were read are gone": "each log entry's event is in the log of events",
 }
 AT_NIGHT = {
     "an amount is changed",
     "what was sealed is dated back",
-    "the log is of an older backup than the board",
+    "events that were read are gone",
 }
 
 

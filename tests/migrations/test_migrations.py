@@ -45,7 +45,7 @@ APPEND_ONLY = (
     "audit_log",
     "reassignments",
 )
-NOT_DIVIDED, DIVIDED = "0017_log_order", "0018_outbox_partitions"
+NOT_DIVIDED, DIVIDED = "0018_log_order", "0019_outbox_partitions"
 NOT_MODELLED = {"xid"}  # SQLAlchemy does not know the type, and no code reads it through a model
 
 

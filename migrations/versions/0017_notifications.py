@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0019_notifications"
-down_revision = "0018_outbox_partitions"
+revision = "0017_notifications"
+down_revision = "0016_handed_over"
 branch_labels = None
 depends_on = None
 
@@ -73,14 +73,11 @@ COMMENT ON COLUMN emails.after_notification IS
   'of a digest: it tells of the lines after this one, up to and including up_to_notification';
 """
 
-# A company that is at work already is told of what happens from now on, not of its whole past. The
-# cursor lies before every transaction that still runs: its events are read, and none is refused as
-# one that came behind the log.
+# A company that is at work already is told of what happens from now on, not of its whole past.
+# Events of transactions that still run lie beyond this place.
 BEGIN_NOW = """
 INSERT INTO outbox_cursors (consumer, xid, id)
-SELECT 'notifications',
-       (log_xid(pg_snapshot_xmin(pg_current_snapshot()))::text::bigint - 1)::text::xid8,
-       9223372036854775807
+SELECT 'notifications', pg_snapshot_xmin(pg_current_snapshot()), 0
 WHERE EXISTS (SELECT FROM outbox)
 """
 

@@ -8,8 +8,8 @@ place, so that it costs nothing.
 
 from alembic import op
 
-revision = "0017_log_order"
-down_revision = "0016_handed_over"
+revision = "0018_log_order"
+down_revision = "0017_notifications"
 branch_labels = None
 depends_on = None
 
@@ -23,9 +23,10 @@ ALTER TABLE account_transfers ALTER COLUMN xid SET DEFAULT log_xid(pg_current_xa
 ALTER TABLE reassignments ALTER COLUMN xid SET DEFAULT log_xid(pg_current_xact_id());
 """
 
-# What lies at or below a cursor has been read, and what lies at or below the last seal is sealed:
-# both lie below the oldest running transaction, so no writer is ever behind them, unless its
-# server is not the log's. Such an event would never be read, and such a transfer break the chain.
+# What lies up to a cursor has been read, and what lies up to the last seal is sealed: neither is
+# beyond the oldest running transaction, so no writer is ever behind them, unless its server is not
+# the log's. (In the same transaction ids decide, and they only grow.) Such an event would never be
+# read, and such a transfer break the chain.
 # It answers as the fence of migration 0008 does. Names are qualified: a temporary table must not
 # stand in for the cursors.
 ORDER = """
@@ -38,7 +39,7 @@ BEGIN
   ELSE
     SELECT b.last_xid INTO passed FROM public.ledger_blocks b ORDER BY b.id DESC LIMIT 1;
   END IF;
-  IF public.log_xid(pg_catalog.pg_current_xact_id()) <= passed THEN
+  IF public.log_xid(pg_catalog.pg_current_xact_id()) < passed THEN
     RAISE EXCEPTION 'the log is ahead of this server' USING ERRCODE = '57ST0',
       DETAIL = '{"incident": "REBASE", "reason": "the log is ahead of this server: an administrator has to run bin/ates outbox rebase"}';
   END IF;

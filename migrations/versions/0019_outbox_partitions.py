@@ -6,8 +6,8 @@ of one with `archived_at` are in the file that its row names.
 
 from alembic import op
 
-revision = "0018_outbox_partitions"
-down_revision = "0017_log_order"
+revision = "0019_outbox_partitions"
+down_revision = "0018_log_order"
 branch_labels = None
 depends_on = None
 
