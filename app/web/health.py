@@ -39,7 +39,7 @@ def readiness(session: Session | scoped_session[Any]) -> list[str]:
         if isinstance(error.orig, pg.UndefinedTable):
             return ["the database is not migrated"]
         return ["the database cannot be reached"]
-    if revision != newest_revision():
+    if revision is None or (revision != newest_revision() and revision in known_revisions()):
         return [f"the database is at {revision}, the program at {newest_revision()}"]
     currency, wanted = session.execute(CURRENCY).scalar_one(), settings.current().currency
     if currency != wanted:
@@ -49,6 +49,18 @@ def readiness(session: Session | scoped_session[Any]) -> list[str]:
 
 def warnings(session: Session | scoped_session[Any]) -> list[str]:
     """What is wrong and keeps no request from being answered."""
+    return [*_of_the_revision(session), *_of_the_guardian(session)]
+
+
+def _of_the_revision(session: Session | scoped_session[Any]) -> list[str]:
+    """A database that is ahead is being deployed to: migrations leave older programs working."""
+    revision = session.execute(REVISION).scalar_one()
+    if revision in known_revisions():
+        return []
+    return [f"the database is at {revision}, the program only at {newest_revision()}"]
+
+
+def _of_the_guardian(session: Session | scoped_session[Any]) -> list[str]:
     age_s = session.execute(HEARTBEAT).scalar_one()
     if age_s is None:
         return ["the guardian has made no round yet"]
@@ -61,3 +73,10 @@ def warnings(session: Session | scoped_session[Any]) -> list[str]:
 def newest_revision() -> str | None:
     """The revision that this program's migrations lead to."""
     return ScriptDirectory(str(MIGRATIONS)).get_current_head()
+
+
+@lru_cache(maxsize=1)
+def known_revisions() -> frozenset[str]:
+    """The revisions that this program's migrations pass through."""
+    scripts = ScriptDirectory(str(MIGRATIONS)).walk_revisions()
+    return frozenset(script.revision for script in scripts)

@@ -132,6 +132,11 @@ def test_an_unmigrated_database_is_not_ready(client, owner_url):
         owner.execute(sa.text("UPDATE alembic_version SET version_num = '0002_users'"))
     assert "0002_users" in client.get("/readyz").json["reasons"][0]
     with engine.begin() as owner:
+        owner.execute(sa.text("UPDATE alembic_version SET version_num = '9999_newer'"))
+    ahead = client.get("/readyz")
+    assert (ahead.status_code, ahead.json["reasons"]) == (200, []), "it is being deployed to"
+    assert "9999_newer" in ahead.json["warnings"][0]
+    with engine.begin() as owner:
         owner.execute(sa.text("DROP TABLE alembic_version"))
     engine.dispose()
     answer = client.get("/readyz")
