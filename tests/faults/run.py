@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import TextIO
 
 from tests.faults.rows_cluster import replicated
@@ -22,11 +24,29 @@ from tests.faults.verdict import Outcome
 COLUMNS = "{:>3} {:<28} {:>5} {:>8} {:>8} {:>7} {:>5} {:>7} {:>13}  {}"
 HEAD = ("#", "fault", "runs", "attempts", "acknowl.", "unknown", "lost", "doubled", "recovered s")
 SHOWN = 5
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
     """Play what is asked for. Exit code 1 unless all rows that ran are right."""
     wanted = _arguments()
+    for number in STOPS:
+        signal.signal(number, _stop)
+    try:
+        return _play(wanted)
+    except KeyboardInterrupt:
+        sys.stdout.write("Stopped; what was started has ended.\n")
+        return 130
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    """End what was started, in order; a second signal does not disturb that."""
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _play(wanted: argparse.Namespace) -> int:
     seeds = [wanted.seed] if wanted.seed is not None else range(1, wanted.seeds + 1)
     faults = [BY_NUMBER[number] for number in wanted.only] if wanted.only else list(FAULTS)
     seconds = 60 * wanted.minutes / len(faults) / len(seeds)
@@ -110,9 +130,15 @@ def _quiet(folder: str) -> Iterator[TextIO]:
         os.dup2(log.fileno(), 2)
         try:
             yield terminal
+        except KeyboardInterrupt:
+            print("Stopping", file=terminal)
+            raise
         except BaseException:
             traceback.print_exc(file=terminal)
             raise
+        finally:
+            os.dup2(terminal.fileno(), 1)
+            os.dup2(terminal.fileno(), 2)
         print(f"{began} to {time.strftime('%H:%M:%S')}", file=terminal)
 
 

@@ -16,6 +16,7 @@ import psutil
 import requests
 
 from embedded import data_folder
+from embedded.process import _die_with_parent
 
 ROOT = Path(__file__).parents[2]
 READY_S = 180
@@ -89,6 +90,7 @@ def started(
             stdout=log,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=_die_with_parent(signal.SIGTERM),  # noqa: PLW1509 -- takes no lock
         )
         running = Running(process, data_dir, port)
         try:
