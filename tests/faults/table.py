@@ -14,6 +14,7 @@ from tests.faults import (
     rows_guardian,
     rows_log,
     rows_mail,
+    rows_migration,
     rows_pressure,
     rows_processes,
     rows_redis,
@@ -121,7 +122,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(25, "poison event", rows_log.poisoned, "whole batch parked"),
     Fault(26, "paused lock holder", rows_pressure.holder_paused, "transactions may idle"),
     _missing(9, "partition"),
-    _missing(27, "migration under load"),
+    Fault(27, "migration under load", rows_migration.migrated, "locks are waited for"),
     Fault(
         28,
         "restore to a moment",
