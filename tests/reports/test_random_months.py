@@ -42,6 +42,8 @@ MONTHS = int(os.environ.get("ATES_MONTHS", "1"))
 MORE_MONTHS = 6
 SEED = int(os.environ.get("ATES_SEED", "1"))
 DAYS = 30
+# On this day of a month people work until somebody is to be paid, which chance need not bring.
+PAYDAY = 5
 # The month has a day of 25 hours, and another month begins within it.
 ZONE = "Europe/Berlin"
 BEGIN = date(2026, 10, 12)
@@ -106,6 +108,18 @@ class Month:
         elif len(open_tasks) < 25:
             call(tasks.reassign_tasks, self.manager.actor)
         self.hear()
+
+    def prosper(self) -> None:
+        """Finish tasks until somebody's balance is above zero."""
+        while max(self.model.balances().values(), default=0) <= 0:
+            self.company.call(tasks.create_tasks, self.manager.actor, [Draft(NAMES[0])])
+            for task in self.company.rows(
+                "SELECT id, assigned_to FROM tasks WHERE NOT is_finished"
+            ):
+                actor = self.people[task.assigned_to].actor
+                self.company.call(tasks.complete_task, actor, task.id)
+            self.hear()
+            self.relay()
 
     def hear(self) -> None:
         """Note the board's new events."""
@@ -272,7 +286,7 @@ def happenings(month: Month) -> Any:
 
 def play(month: Month, *, days: int = DAYS) -> None:
     """A month: each day some work, most nights a closing."""
-    for _ in range(days):
+    for number in range(days):
         month.heal()
         for _ in range(month.random.randint(0, 4)):
             month.move(hours=month.random.uniform(0.1, 2.5))
@@ -284,12 +298,14 @@ def play(month: Month, *, days: int = DAYS) -> None:
         if month.model.entries and month.random.random() < 0.3:
             month.relay()
             month.correct()
+        if number == PAYDAY:
+            month.prosper()
         tomorrow = datetime.combine(
             month.today + timedelta(days=1), datetime.min.time(), ZoneInfo(ZONE)
         )
         month.now = tomorrow + timedelta(minutes=5)
         month.company.at(month.now)
-        if month.model.entries and month.random.random() < 0.75:
+        if number == PAYDAY or (month.model.entries and month.random.random() < 0.75):
             month.close()
 
 

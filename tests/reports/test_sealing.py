@@ -161,7 +161,8 @@ def test_a_superuser_s_change_is_named(
 def test_the_command_says_that_all_is_well(company: Company, played: Any, app: Flask) -> None:
     result = app.test_cli_runner().invoke(args=["ledger", "verify"])
     assert result.exit_code == 0, result.output
-    assert result.output.splitlines()[-1].startswith("head ")
+    # Between the lines a warning may stand, of a thread that found no Redis.
+    assert any(line.startswith("head ") for line in result.output.splitlines())
 
 
 def test_a_chain_made_anew_does_not_hold_the_hash_that_was_mailed(
