@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from flask import Blueprint, Response, flash, g, request, url_for
+from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext
 
 from app.kernel.db import db
 from app.kernel.errors import BadInput
+from app.kernel.unread import UNREAD_MAX
 from app.notifications import commands, queries
 from app.notifications.models import KINDS
-from app.notifications.queries import PAGE, UNREAD_MAX, Line, Told
+from app.notifications.queries import PAGE, Line, Told
 from app.web import htmx, live, stopped
 from app.web.access import current_actor, requires
 from app.web.arguments import is_whole_number, whole_number
@@ -123,11 +124,9 @@ def _label() -> str:
 
 
 def _unread() -> int:
-    """How many of the reader's lines are unread, asked once a request."""
-    if "unread_notifications" not in g:
-        g.unread_notifications = queries.unread_count(db.session(), current_actor().user_id)
-    unread: int = g.unread_notifications
-    return unread
+    """How many of the reader's lines are unread: found with who the reader is."""
+    user = signed_in()
+    return user.unread if user else 0
 
 
 def _url_after(lines: Sequence[Line]) -> str:

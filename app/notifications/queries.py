@@ -12,20 +12,14 @@ from sqlalchemy.orm import Session
 
 from app.kernel.db import sql
 from app.kernel.direct import first_row
+from app.kernel.unread import unread_sql
 
 PAGE = 30
 # A line shows so many of its tasks; the others are counted.
 TASKS_OF_A_LINE = 10
-# Unread lines are counted up to here: one more than what the header can show.
-UNREAD_MAX = 100
 
 # How many lines of somebody's are unread, at most UNREAD_MAX.
-UNREAD = sql("""
-SELECT count(*) FROM (
-  SELECT FROM notifications n WHERE n.user_id = :user_id AND n.id > coalesce(
-    (SELECT r.read_up_to FROM notification_readers r WHERE r.user_id = :user_id), 0)
-  LIMIT :at_most) AS bounded
-""")
+UNREAD = sql(f"SELECT {unread_sql(':user_id')}")
 # Somebody's lines, newest first, with who did it.
 LINES_OF = sql("""
 SELECT n.id, n.occurred_at, n.given, n.kept, n.taken, n.paid, a.login AS actor_login,
@@ -84,7 +78,7 @@ class Line:
 
 def unread_count(session: Session, user_id: int) -> int:
     """How many lines of somebody's are unread, counted up to UNREAD_MAX."""
-    row = first_row(session, UNREAD, {"user_id": user_id, "at_most": UNREAD_MAX})
+    row = first_row(session, UNREAD, {"user_id": user_id})
     return int(row[0]) if row else 0
 
 

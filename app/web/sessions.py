@@ -22,6 +22,7 @@ from app.kernel.db import db, in_transaction, sql
 from app.kernel.direct import first_row
 from app.kernel.opaque import secret_hash
 from app.kernel.policy import Role
+from app.kernel.unread import unread_sql
 
 API_PREFIX = "/api/"
 API_PAGES = frozenset({"/api/docs"})
@@ -31,10 +32,11 @@ _BEARER = re.compile(r"Bearer ([A-Za-z0-9_-]{20,200})")
 
 # The person of a session that was seen in the last 12 hours and has not reached its end. Fresh:
 # the password was given in the last 10 minutes. Stale: its last_seen_at is to be moved.
-SESSION_USER = sql("""
+SESSION_USER = sql(f"""
 SELECT u.id, u.login, u.role, u.locale, u.theme, u.time_zone, u.shortcuts,
        s.last_seen_at < now() - interval '1 minute' AS is_stale, s.number,
-       s.authenticated_at > now() - interval '10 minutes' AS is_fresh
+       s.authenticated_at > now() - interval '10 minutes' AS is_fresh,
+       {unread_sql("u.id")} AS unread
 FROM sessions s JOIN users u ON u.id = s.user_id
 WHERE s.id_hash = :id_hash AND s.expires_at > now()
   AND s.last_seen_at > now() - interval '12 hours'
@@ -73,6 +75,7 @@ class SignedIn:
     theme: str | None
     time_zone: str | None
     shortcuts: bool = True
+    unread: int = 0
     session_id: str | None = None
     session_number: int | None = None
     is_fresh: bool = False
@@ -163,8 +166,14 @@ def _by_session(session_id: str) -> SignedIn | None:
     found = _load(SESSION_USER, TOUCH_SESSION, session_id)
     if found is None:
         return None
-    who, number, is_fresh = found
-    return SignedIn(**who, session_id=session_id, session_number=number, is_fresh=is_fresh)
+    who, (number, is_fresh, unread) = found
+    return SignedIn(
+        **who,
+        session_id=session_id,
+        session_number=number,
+        is_fresh=is_fresh,
+        unread=unread,
+    )
 
 
 def _by_token(asked: Request) -> SignedIn | None:
@@ -172,7 +181,7 @@ def _by_token(asked: Request) -> SignedIn | None:
     found = _load(TOKEN_USER, TOUCH_TOKEN, bearer[1]) if bearer else None
     if found is None:
         return None
-    who, token_id, scopes = found
+    who, (token_id, scopes) = found
     limits = None if scopes is None else frozenset(scopes)
     return SignedIn(**who, token_id=token_id, scopes=limits)
 
@@ -191,8 +200,8 @@ def _first_row(query: TextClause, key: dict[str, bytes]) -> tuple[Any, ...] | No
 
 def _load(
     query: TextClause, touch: TextClause, secret: str
-) -> tuple[dict[str, Any], Any, Any] | None:
-    """Who it is, and the two columns that only `query` has."""
+) -> tuple[dict[str, Any], list[Any]] | None:
+    """Who it is, and the columns that only `query` has."""
     key = {"id_hash": secret_hash(secret)}
     row = _first_row(query, key)
     if row is None:
@@ -209,4 +218,4 @@ def _load(
         "time_zone": time_zone,
         "shortcuts": shortcuts,
     }
-    return who, own[0], own[1]
+    return who, own

@@ -15,7 +15,7 @@ from app.web.forms import Form
 blueprint = Blueprint("styleguide", __name__)
 
 IMPORTS = """
-{% from 'macros/forms.html' import tokens, button, link_button, field, textarea, select,
+{% from 'macros/forms.html' import tokens, button, link_button, field, textarea, file_field, select,
    error_summary with context %}
 {% from 'macros/data.html' import amount, when, on_day, who, badge, tiles, tile, empty, pager %}
 {% from 'macros/charts.html' import bars, steps, lines, sparkline %}

@@ -25,6 +25,8 @@ SECRETS = {
     "SECRET_KEY",
     "VALKEY_PASSWORD",
 }
+# What a container and a command beside a running system do not need.
+FOR_DEVELOPERS = {"ATES_DEV"}
 APP_SERVICES = {"web", "worker", "scheduler", "migrate"}
 
 
@@ -70,7 +72,7 @@ def test_the_app_reads_each_variable_and_accepts_its_default(service):
     settings = Settings.from_env(env)
     # Every setting can be given, and no variable is given in vain.
     given = set(SERVICES[service]["environment"])
-    assert given | {"ATES_DATA", "MIGRATION_DATABASE_URL"} == env.asked
+    assert given | {"ATES_DATA", "MIGRATION_DATABASE_URL"} == env.asked - FOR_DEVELOPERS
     assert not settings.demo
     assert ("ates_owner" in settings.migration_database_url) == (service == "migrate")
     assert "ates_app" in settings.database_url
@@ -79,7 +81,7 @@ def test_the_app_reads_each_variable_and_accepts_its_default(service):
 def test_what_commands_share_with_a_running_system_is_what_the_app_reads():
     env = environment("web")
     Settings.from_env(env)
-    assert env.asked - {"TZ"} == set(data_folder.SHARED) - {"TZ"}
+    assert env.asked - FOR_DEVELOPERS == set(data_folder.SHARED) - {"TZ"}
 
 
 def test_secrets_have_no_default():

@@ -71,7 +71,7 @@ def test_shortcuts_can_be_switched_off(visit):
     page = visit("boss").open("/settings")
     choice = page.get_by_role("combobox", name="Keyboard shortcuts")
     choice.select_option("off")
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("region", name="How pages are shown").get_by_role("button").click()
     expect(page.get_by_role("status").first).to_contain_text("as you chose")
     page.keyboard.press("?")
     page.keyboard.press("/")

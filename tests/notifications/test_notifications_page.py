@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.notifications.queries import PAGE, TASKS_OF_A_LINE, UNREAD_MAX
+from app.kernel.unread import UNREAD_MAX
+from app.notifications.queries import PAGE, TASKS_OF_A_LINE
 from tests.notifications.conftest import Board
 
 BELL = re.compile(r'data-bell="([^"]*)"')

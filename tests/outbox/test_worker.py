@@ -83,4 +83,5 @@ def test_a_database_that_is_away_at_the_start_is_waited_for(
     finally:
         event.remove(Engine, "do_connect", connect)
     assert refused
-    assert company.value("SELECT events FROM outbox_cursors") == 1
+    events = "SELECT events FROM outbox_cursors WHERE consumer = 'accounting'"
+    assert company.value(events) == 1

@@ -126,7 +126,7 @@ def test_a_completion_under_way_is_waited_for_and_wins(
         with pytest.raises(TimeoutError):
             reassignment.result(timeout=0.2)
         release.set()
-        assert reassignment.result(timeout=WAIT_S) == 0
+        assert reassignment.result(timeout=WAIT_S).count == 0
     thread.join(WAIT_S)
     assert company.value("SELECT count(*) FROM logs WHERE type = 'assign'") == 0
     company.post()
