@@ -25,7 +25,7 @@ from app.web.sessions import signed_in
 blueprint = Blueprint("notifications", __name__)
 # What every live page is told besides, when it asks whether something has changed.
 UNREAD_HEADER = "X-Unread"
-VERSION = ".version"
+VERSION = "version"
 # What a line of several kinds is called.
 MIXED = "mixed"
 
