@@ -142,6 +142,8 @@ def _read_from_end_to_end(plan: dict[str, Any]) -> set[str]:
     found = set().union(*map(_read_from_end_to_end, plan.get("Plans", [])))
     is_scan = plan["Node Type"].endswith("Scan") and "Relation Name" in plan
     is_of_the_company = plan.get("Index Name") == "accounts_company_kind_key"
-    if is_scan and "Index Cond" not in plan and not is_of_the_company:
+    # A bitmap's condition stands with its index, and here as the one that is checked again.
+    is_conditional = "Index Cond" in plan or "Recheck Cond" in plan
+    if is_scan and not is_conditional and not is_of_the_company:
         found.add(plan["Relation Name"])
     return found

@@ -28,12 +28,13 @@ VALUES ('TaskCreated', 1, 1, 1, 1) RETURNING event_id
 
 @pytest.fixture
 def redis_url(valkey: Server) -> str:
-    return valkey.url
+    """A database of its own: other workers may serve the queues of the first."""
+    return f"{valkey.url}?db=1"
 
 
 def test_other_jobs_have_their_turn_among_relays(app: Flask, valkey: Server) -> None:
     working = worker.made(app)
-    working.connection.flushall()
+    working.connection.flushdb()
     waiting = {
         name: Queue(name, connection=working.connection, serializer=JSONSerializer)
         for name in (RELAY_QUEUE, DEFAULT_QUEUE)
@@ -43,7 +44,7 @@ def test_other_jobs_have_their_turn_among_relays(app: Flask, valkey: Server) -> 
         waiting[DEFAULT_QUEUE].enqueue_call("app.doctor.jobs.echo", ["hm"], result_ttl=0)
     working.serve(burst=True, max_jobs=6)
     left = {name: queue.count for name, queue in waiting.items()}
-    working.connection.flushall()
+    working.connection.flushdb()
     working.connection.close()
     assert left == {RELAY_QUEUE: 3, DEFAULT_QUEUE: 3}
 
