@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import psycopg
 import requests
@@ -70,7 +72,7 @@ def storm(
         # A busy machine may not have come to a single request.
         system.wait_for(lambda: journal.count(State.OK) > 0, "something is acknowledged")
     drained_s = system.wait_for(lambda: is_posted(system), "everything is posted")
-    with system.connect() as connection:
+    with settled(system) as connection:
         outcome = judge(journal, connection, before, crowd.prefix)
     outcome.kills, outcome.recover_s = kills, recover_s
     outcome.check(drained_s < HEAL_S, f"the backlog took {drained_s:.1f} s")
@@ -102,6 +104,26 @@ def writes(system: System) -> bool:
 def is_posted(system: System) -> bool:
     """Whether no event waits."""
     return bool(system.one(POSTED))
+
+
+@contextmanager
+def settled(system: System) -> Iterator[psycopg.Connection[Any]]:
+    """One snapshot of the database in which no event waits.
+
+    A request that its client gave up may still go on: what it writes later is in no snapshot of
+    before, and counts nowhere.
+    """
+    give_up_at = time.monotonic() + HEAL_S
+    with system.connect() as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        while True:
+            with connection.transaction():
+                row = connection.execute(POSTED).fetchone()
+                if row and row[0]:
+                    yield connection
+                    return
+            assert time.monotonic() < give_up_at, f"not within {HEAL_S:.0f} s: all is posted"
+            time.sleep(0.03)
 
 
 def _passed(system: System, mark: list[tuple[str, int]]) -> bool:
