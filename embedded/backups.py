@@ -65,7 +65,8 @@ def restore(data_dir: Path, *, to: str, into: Path, primary: Node | None) -> Nod
     While there is a `primary`, the newest that it wrote is archived first.
 
     It begins at the newest backup before that moment and replays the archive up to it. The
-    cursors' epoch is raised. Raises EmbeddedError.
+    cursors' epoch is raised, also where changes were stopped at that moment: the copy is stopped
+    too then. Raises EmbeddedError.
     """
     source, moment = Node(data_dir, "a"), _moment(to)
     if into.exists():
@@ -83,8 +84,23 @@ def restore(data_dir: Path, *, to: str, into: Path, primary: Node | None) -> Nod
         node.own(path)
     node.recover(moment, timeout_s=RECOVERED_S)
     with psycopg.connect(node.superuser_url("ates"), autocommit=True) as connection:
-        _set_the_cursors_right(connection)
+        set_cursors_right(connection)
     return node
+
+
+def set_cursors_right(connection: psycopg.Connection) -> None:
+    """Raise the epoch of the cursors, as a superuser. Raises EmbeddedError for one beyond the log.
+
+    The fence of an emergency stop is for what a company does; this is not, and passes it.
+    """
+    if connection.execute("SELECT to_regclass('outbox_cursors')").fetchone() == (None,):
+        return
+    row = connection.execute(BEYOND_THE_LOG).fetchone()
+    if row and row[0]:
+        raise EmbeddedError(f"The cursors of {row[0]} are beyond the log: restore another moment.")
+    with connection.transaction():
+        connection.execute("SET LOCAL session_replication_role = replica")
+        connection.execute(NEXT_EPOCH)
 
 
 def how_to_stop(node: Node) -> str:
@@ -111,12 +127,3 @@ def _moment(words: str) -> datetime:
     if moment.tzinfo is None:
         raise EmbeddedError(f"{words!r} has no time zone: write +00:00 behind it.")
     return moment
-
-
-def _set_the_cursors_right(connection: psycopg.Connection) -> None:
-    if connection.execute("SELECT to_regclass('outbox_cursors')").fetchone() == (None,):
-        return
-    row = connection.execute(BEYOND_THE_LOG).fetchone()
-    if row and row[0]:
-        raise EmbeddedError(f"The cursors of {row[0]} are beyond the log: restore another moment.")
-    connection.execute(NEXT_EPOCH)
