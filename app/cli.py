@@ -138,8 +138,9 @@ def outbox_relay() -> None:
 def archive_outbox() -> None:
     """Archive the partitions of the log that everybody has read and that are old enough.
 
-    Each becomes a file in $ATES_DATA/archive, is read back, and then leaves the database. Works as
-    the owner of the tables (MIGRATION_DATABASE_URL); for a daily job.
+    Each becomes a file in OUTBOX_ARCHIVE_DIR, or in $ATES_DATA/archive where that is not set; is
+    read back, and then leaves the database. Works as the owner of the tables
+    (MIGRATION_DATABASE_URL). A worker that knows both settings does it every hour.
     """
     try:
         done = archive.archive_due(settings.current(), _consumers(), tell=_tell_archived)
@@ -166,7 +167,7 @@ def list_archives() -> None:
             said = f"in the log: {why}" if why else "in the log: may be archived"
             click.echo(f"{partition.xid_from}-{partition.xid_to}{until}  {said}")
     damaged = 0
-    folder = archive_files.folder_of(chosen.data_dir)
+    folder = chosen.archive_folder
     for made in archive_files.archives(db.session()):
         try:
             archive_files.check_file(folder, made)

@@ -26,11 +26,11 @@ from app.accounting import commands as accounting
 from app.auth.actors import service_actor
 from app.auth.commands import prune_access
 from app.guardian.jobs import guard, guard_whole
-from app.kernel import redis_address
+from app.kernel import redis_address, settings
 from app.kernel.db import command, sql
 from app.kernel.errors import Conflict, Stopped
 from app.notifications.commands import forget_old, queue_digests
-from app.outbox import dead_letters
+from app.outbox import archive, dead_letters
 from app.outbox.doorbell import DEFAULT_QUEUE, RELAY_QUEUE
 from app.outbox.jobs import relay
 from app.outbox.partitions import make_ahead
@@ -103,6 +103,15 @@ def retry_dead_letters() -> int:
     return sum(dead_letters.retry_due(consumer) for consumer in CONSUMERS)
 
 
+def archive_log() -> None:
+    """Archive what is old of the event log, where OUTBOX_ARCHIVE_DIR says so; beside the relay."""
+    from app.subscriptions import CONSUMERS
+
+    chosen, names = settings.current(), [consumer.name for consumer in CONSUMERS]
+    if chosen.outbox_archive_dir is not None:
+        _beside("archive", lambda: archive.archive_old(chosen, names))
+
+
 def watch() -> None:
     """A round of the guardian, beside the relay."""
     _beside("guard", guard)
@@ -131,6 +140,7 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("seal_ledger", 60, seal_ledger),
     Scheduled("retry_dead_letters", 60, retry_dead_letters),
     Scheduled("make_ahead", 60, make_ahead),
+    Scheduled("archive_log", 3600, archive_log),
     Scheduled("watch", 5, watch),
     Scheduled("watch_everything", 10, watch_everything),
     Scheduled("prune_expired", 3600, prune_expired),

@@ -25,7 +25,11 @@ def flask(*words: str) -> list[str]:
 
 
 def programs(port: int, *, logs: Path, env: Mapping[str, str]) -> list[Process]:
-    """The web server, the worker and the scheduler, in the order of their start."""
+    """The web server, the worker and the scheduler, in the order of their start.
+
+    The owner of the tables is for migrations: what answers requests does not know it, and a worker
+    only where it is to archive the event log.
+    """
     web = [
         *("-m", "gunicorn", "web:app", "--bind", f"{HOST}:{port}"),
         *("--worker-class", "gthread", "--workers", WEB_WORKERS, "--threads", WEB_THREADS),
@@ -37,9 +41,15 @@ def programs(port: int, *, logs: Path, env: Mapping[str, str]) -> list[Process]:
         "scheduler": python(str(ROOT / "scheduler.py")),
     }
     return [
-        Process(name, command, log=logs / f"{name}.log", env=env, cwd=ROOT)
+        Process(name, command, log=logs / f"{name}.log", env=_env_of(name, env), cwd=ROOT)
         for name, command in commands.items()
     ]
+
+
+def _env_of(program: str, env: Mapping[str, str]) -> dict[str, str]:
+    if program == "worker" and env.get("OUTBOX_ARCHIVE_DIR"):
+        return dict(env)
+    return {name: env[name] for name in env if name != "MIGRATION_DATABASE_URL"}
 
 
 def migrate(*, logs: Path, env: Mapping[str, str]) -> None:

@@ -63,9 +63,7 @@ def run(settings: Settings) -> None:
         data_folder.publish(settings.data_dir, env)
         how_to_sign_in = _first_people(settings, env)
         _say("Starting web, worker and scheduler")
-        # The owner of the tables is for migrations: what answers requests does not know it.
-        app_env = {name: env[name] for name in env if name != "MIGRATION_DATABASE_URL"}
-        web, *others = programs(settings.port, logs=logs, env=app_env)
+        web, *others = programs(settings.port, logs=logs, env=env)
         for program in (web, *others):
             supervisor.add_program(program)
         _wait_until_ready(settings, supervisor, host=public_host(env), web=web)

@@ -19,7 +19,7 @@ from sqlalchemy.exc import ProgrammingError
 from app.guardian.scenario import counterparties_sql, steps_sql
 from app.kernel.errors import Unavailable
 from app.kernel.settings import Settings
-from app.outbox.archive_files import folder_of, load_archives
+from app.outbox.archive_files import load_archives
 
 SCHEMA = "ledger_shadow"
 SHOWN = 5
@@ -202,7 +202,7 @@ def rebuild(settings: Settings, *, keep: bool = False) -> list[Compared]:
     )
     try:
         with engine.begin() as connection:
-            folder = folder_of(settings.data_dir)
+            folder = settings.archive_folder
             compared = rebuild_on(connection, settings.business_timezone, folder)
             if not keep and not any(each.differ for each in compared):
                 connection.execute(sa.text(f"DROP SCHEMA {SCHEMA} CASCADE"))

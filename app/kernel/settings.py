@@ -57,6 +57,7 @@ class Settings:
     alert_webhook_url: str | None
     metrics_token: str | None
     outbox_keep_days: int
+    outbox_archive_dir: Path | None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -93,7 +94,13 @@ class Settings:
             alert_webhook_url=_web_address(env, "ALERT_WEBHOOK_URL"),
             metrics_token=_secret(env, "METRICS_TOKEN") if env.get("METRICS_TOKEN") else None,
             outbox_keep_days=_days(env, "OUTBOX_KEEP_DAYS", 400),
+            outbox_archive_dir=_folder(env, "OUTBOX_ARCHIVE_DIR"),
         )
+
+    @property
+    def archive_folder(self) -> Path:
+        """Where archives of the event log are kept."""
+        return self.outbox_archive_dir or self.data_dir / "archive"
 
     @property
     def sqlalchemy_url(self) -> str:
@@ -159,6 +166,14 @@ def _days(env: Mapping[str, str], name: str, default: int) -> int:
     if not 0 < days <= MAX_DAYS:
         raise SettingsError(f"{name} must be from 1 to {MAX_DAYS} days")
     return days
+
+
+def _folder(env: Mapping[str, str], name: str) -> Path | None:
+    """A folder by its whole path; it need not be there, since it may be mounted later."""
+    value = env.get(name, "")
+    if value and not Path(value).is_absolute():
+        raise SettingsError(f"{name} must be the whole path of a folder")
+    return Path(value) if value else None
 
 
 def _flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:

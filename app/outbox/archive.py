@@ -1,12 +1,17 @@
 """Archiving: a partition of the log becomes a file that was read back, and then leaves the log.
 
-A file is CSV under gzip with a manifest beside it, in `$ATES_DATA/archive`. Its name ends with the
+A file is CSV under gzip with a manifest beside it, in `OUTBOX_ARCHIVE_DIR` or, where that is not
+set, `$ATES_DATA/archive`. Its name ends with the
 hash of its content, so that no file is ever written over by another. The order makes it safe to
 die anywhere: the file is complete and on disk before the one transaction that takes the partition
 out of the log and notes the file. Who died before that leaves a file that the next run makes again,
 byte for byte; who died after it has archived.
 
-It works as the owner of the tables: the application's role may neither delete nor drop.
+A folder that is named has to be there, and to hold what was archived last: one that is not mounted,
+or is another machine's, is refused rather than written to.
+
+It works as the owner of the tables: the application's role may neither delete nor drop. By the
+clock it is done by whichever worker is told the folder and the owner's address.
 """
 
 from __future__ import annotations
@@ -27,7 +32,6 @@ from app.outbox.archive_files import (
     COLUMNS,
     Manifest,
     check_file,
-    folder_of,
     write_file,
     write_manifest,
 )
@@ -60,8 +64,18 @@ TRIES = 60
 PAUSE_S = 1.0
 
 
+# The newest file that the log knows of.
+NEWEST = """
+SELECT file FROM outbox_partitions WHERE archived_at IS NOT NULL
+ORDER BY outbox_partitions.xid_from DESC LIMIT 1
+"""
+
+
 class ArchiveRefused(AtesError):
-    """What was read back is not what the partition holds; the partition stays in the log."""
+    """The partition stays in the log.
+
+    What was read back is not what the partition holds, or the folder is not the archive's.
+    """
 
     title = "The archive is not what the log holds"
 
@@ -75,11 +89,14 @@ def archive_due(
     the log is never free for a moment, or the role is not the owner's; ArchiveRefused; OSError.
     """
     names = {"consumers": list(consumers), "keep_days": settings.outbox_keep_days}
-    folder = folder_of(settings.data_dir)
+    folder = settings.archive_folder
+    if settings.outbox_archive_dir is None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with as_owner(settings) as connection:
         row = connection.execute(LOCK).fetchone()
         if row != (True,):
             raise Unavailable("The log is being archived by somebody else")
+        _check_folder(connection, folder)
         archived = 0
         while (partition := first_due(_partitions(connection, names))) is not None:
             manifest = _write(connection, partition, folder)
@@ -88,6 +105,27 @@ def archive_due(
             tell(manifest)
             archived += 1
         return archived
+
+
+def archive_old(settings: Settings, consumers: Sequence[str]) -> None:
+    """Archive what is due, for the schedule: what keeps it from that is logged."""
+    try:
+        archive_due(settings, consumers, tell=lambda _: None)
+    except (AtesError, OSError) as error:
+        reason = getattr(error, "message", None) or str(error)
+        log.error("log_not_archived", reason=reason)  # noqa: TRY400 - it says all there is
+
+
+def _check_folder(connection: Connection, folder: Path) -> None:
+    """Raise ArchiveRefused unless the folder is there and holds what was archived last."""
+    if not folder.is_dir():
+        raise ArchiveRefused(f"There is no folder {folder}: is it mounted?")
+    newest = connection.execute(NEWEST).fetchone()
+    if newest is not None and not (folder / newest[0]).exists():
+        raise ArchiveRefused(
+            f"{folder} does not hold {newest[0]}, which was archived last: it is not mounted, or"
+            " another machine's; bring the files together in one folder"
+        )
 
 
 def _partitions(connection: Connection, names: dict[str, Any]) -> list[Partition]:

@@ -85,14 +85,8 @@ class Manifest:
     last_at: str | None
 
 
-def folder_of(data_dir: Path) -> Path:
-    """Where archives are kept."""
-    return data_dir / "archive"
-
-
 def write_file(rows: Iterable[Buffer], folder: Path, name: str) -> Written:
     """Compress `rows` into a file of the archive, whole and on disk. Raises OSError."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     aside = folder / f"{name}.part"
     content, packed = hashlib.sha256(), hashlib.sha256()
     with aside.open("wb") as file:

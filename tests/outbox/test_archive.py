@@ -19,12 +19,14 @@ import psycopg
 import pytest
 from flask import Flask
 
+from app import schedules
 from app.guardian.commands import check_everything, check_increment
 from app.guardian.replay import rebuild
 from app.kernel.errors import Unavailable
 from app.kernel.policy import Role
 from app.kernel.settings import Settings
 from app.outbox import archive, archive_files, partitions
+from app.outbox.archive import ArchiveRefused
 from app.outbox.archive_files import ArchiveDamaged, Manifest
 from app.tasks import commands as tasks
 from app.tasks.models import Draft
@@ -37,6 +39,10 @@ from tests.outbox.log import run_ahead
 ROOT = Path(__file__).parents[2]
 READERS = ["accounting"]
 LOG = "SELECT string_agg(o::text, E'\\n' ORDER BY o.xid, o.id) FROM outbox o"
+HAVE_ALL_READ = """
+INSERT INTO outbox_cursors (consumer, xid, id)
+SELECT 'notifications', xid, id FROM outbox_cursors WHERE consumer = 'accounting'
+"""
 # A process whose children archive, and say that they are there instead of going on.
 STOPS = """
 import os, sys, time
@@ -194,6 +200,44 @@ def test_what_is_still_wanted_stays(
         archive_due(settings, migration_database_url=settings.database_url)
     assert old.value(LOG) == whole
     assert len(archive_due(settings, outbox_keep_days=499)) == 1
+
+
+def test_by_the_clock_only_into_the_folder_that_is_named(
+    old: Company,
+    make_app: Callable[..., Flask],
+    settings: Settings,
+    superuser: psycopg.Connection[Any],
+    tmp_path: Path,
+) -> None:
+    superuser.execute(HAVE_ALL_READ)
+    whole, shared, other = old.value(LOG), tmp_path / "shared", tmp_path / "other"
+    for named in (None, shared):  # none is named, or it is not there
+        tick(make_app(outbox_archive_dir=named))
+        assert old.value(LOG) == whole
+        assert not shared.exists()
+    with pytest.raises(ArchiveRefused, match="mounted"):
+        archive_due(settings, outbox_archive_dir=shared)
+
+    shared.mkdir()
+    other.mkdir()
+    tick(make_app(outbox_archive_dir=shared, migration_database_url=settings.database_url))
+    assert list(shared.iterdir()) == []
+    tick(make_app(outbox_archive_dir=shared))
+    assert old.value("SELECT count(*) FROM outbox") == 1
+    file = old.value("SELECT file FROM outbox_partitions WHERE archived_at IS NOT NULL")
+    assert (shared / file).exists()
+    # Another machine, whose folder of that name is its own.
+    with pytest.raises(ArchiveRefused, match=file):
+        archive_due(settings, outbox_archive_dir=other)
+    assert list(other.iterdir()) == []
+
+
+def tick(app: Flask) -> None:
+    """An hour's archiving by a worker."""
+    with app.app_context():
+        schedules.archive_log()
+    if (thread := schedules._threads.get("archive")) is not None:
+        thread.join(30)
 
 
 def test_killed_anywhere_nothing_is_lost(
