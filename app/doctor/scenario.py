@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.accounting import commands as accounting
 from app.guardian.checks import CHECKS
+from app.guardian.scenario import PAYOUT
 from app.kernel import clock, settings
 from app.kernel.actor import Actor
 from app.kernel.db import command, db, engine_options, in_transaction, sql
@@ -75,8 +76,10 @@ SELECT count(*) AS transfers, coalesce(min(p.assign_price), 0) AS fee_min,
        coalesce(max(p.complete_price), 0) AS reward_max
 FROM account_transfers t JOIN task_prices p ON p.task_id = t.task_id
 """)
-IN_CREDIT = sql("SELECT count(*), coalesce(sum(balance), 0) FROM accounts WHERE balance > 0")
-MAILS = sql("SELECT count(*) FROM emails WHERE kind = 'payout'")
+IN_CREDIT = sql(f"""
+SELECT count(*), coalesce(sum(balance), 0) FROM accounts WHERE balance > {PAYOUT.above_cents}
+""")
+MAILS = sql(f"SELECT count(*) FROM emails WHERE kind = '{PAYOUT.mail}'")
 
 
 class NotAsPlanned(Exception):

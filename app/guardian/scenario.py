@@ -1,4 +1,4 @@
-"""The planned scenarios, declared once: what has to follow from what is done on the board.
+"""The planned scenarios, declared once: what follows from what is done, and from a day's end.
 
 The guardian's checks, the tests' oracle, the replay and the doctor all read this declaration.
 Accounting does not: it is what is checked.
@@ -29,13 +29,31 @@ STEPS: tuple[Step, ...] = (
     Step("assign", "TaskAssigned", "assign_fee", "assign_price"),
     Step("complete", "TaskCompleted", "completion_reward", "complete_price"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What a closed day owes to each account with more than `above_cents` at its end, once.
+
+    A row of `payouts`; a transfer of the kind `transfer` of the whole balance; an event of the type
+    `event`, in the same transaction, that says the amount and the day; a mail of the kind `mail`.
+    The balance is zero then. Nobody else is owed anything.
+    """
+
+    transfer: str
+    event: str
+    mail: str
+    above_cents: int
+
+
+PAYOUT = Closing("payout", "PayoutMade", "payout", 0)
 # A task's story: the types of its log entries in order, with a space between them.
 STORY = r"^create( assign)*( complete)?$"
 # Which side of a transfer the employee is on, and which account of the company the other is.
 COUNTERPARTIES: dict[str, tuple[str, str]] = {
     "assign_fee": ("debit", "company_income"),
     "completion_reward": ("credit", "company_expense"),
-    "payout": ("debit", "payroll_clearing"),
+    PAYOUT.transfer: ("debit", "payroll_clearing"),
 }
 
 _WORD = re.compile(r"[A-Za-z_]+")
@@ -71,6 +89,11 @@ def by_log_type_sql(log_type: str, part: str, *, table: str = "") -> str:
     }
     whens = " ".join(f"WHEN '{log}' THEN {value}" for log, value in said.items())
     return f"CASE {log_type} {whens} END"
+
+
+def transfer_kinds_sql() -> str:
+    """The kinds of transfers that a step makes, as the inside of `IN (…)`."""
+    return ", ".join(sorted({f"'{step.transfer}'" for step in STEPS}))
 
 
 def event_types_sql() -> str:

@@ -53,6 +53,9 @@ SABOTAGE: dict[str, str] = {
     "each payout is one transfer and one mail": """
         DELETE FROM emails WHERE id =
           (SELECT min(id) FROM emails WHERE payout_id IS NOT NULL)""",
+    "each payout transfer has its event, and the reverse": """
+        UPDATE outbox SET payload = jsonb_set(payload, '{amount}', '1')
+        WHERE type = 'PayoutMade'""",
     "each payout transfer is a payout's": """
         DELETE FROM payouts WHERE id = (SELECT min(id) FROM payouts)""",
     "a closed day left no balance of its end above zero": """

@@ -10,6 +10,7 @@ from app.guardian.scenario import (
     counterparties_sql,
     event_types_sql,
     log_types_sql,
+    transfer_kinds_sql,
 )
 
 # Events that the ledger has been given, and did not set aside.
@@ -53,7 +54,7 @@ CHECKS: tuple[Check, ...] = (
         " reverse it by a correction.",
         statement=f"""
 SELECT t.id, t.event_id, t.kind, t.task_id FROM {{transfers}} AS t
-WHERE t.kind IN ('assign_fee', 'completion_reward') AND NOT EXISTS (
+WHERE t.kind IN ({transfer_kinds_sql()}) AND NOT EXISTS (
   SELECT FROM logs l WHERE l.task_id = t.task_id AND l.event_id = t.event_id
     AND {by_log_type_sql("l.type", "transfer")} = t.kind::text)""",
     ),
@@ -68,7 +69,7 @@ FROM {{transfers}} AS t
 JOIN logs l ON l.task_id = t.task_id AND l.event_id = t.event_id
 JOIN accounts a ON a.id = t.owner_account_id
 LEFT JOIN task_prices p ON p.task_id = t.task_id
-WHERE t.kind IN ('assign_fee', 'completion_reward') AND l.type IN ({log_types_sql()})
+WHERE t.kind IN ({transfer_kinds_sql()}) AND l.type IN ({log_types_sql()})
   AND (a.user_id IS DISTINCT FROM l.user_id
        OR t.amount IS DISTINCT FROM {by_log_type_sql("l.type", "price", table="p")})""",
     ),

@@ -1,51 +1,74 @@
-"""Whether closed days paid every positive balance, once, and are as they were frozen."""
+"""Whether closed days paid what the planned scenarios say, once, and are as they were frozen."""
 
 from __future__ import annotations
 
 from app.guardian.checks.declaration import Check, checked_both_ways
+from app.guardian.scenario import PAYOUT
 
 CHECKS: tuple[Check, ...] = (
     checked_both_ways(
         name="each payout is one transfer and one mail",
         means="A payout has no transfer of its amount, or nobody was told of it.",
         to_do="Look at the payout run. What was paid twice is reversed by a correction.",
-        statement="""
-SELECT p.id, p.business_day, p.account_id, p.amount, t.id AS transfer_id,
-       (SELECT count(*) FROM emails e WHERE e.payout_id = p.id) AS mails
-FROM {days} AS d JOIN payouts p ON p.business_day = d.day
-LEFT JOIN account_transfers t ON t.id = p.transfer_id AND t.kind = 'payout'
+        statement=f"""
+SELECT p.id, p.business_day, p.account_id, p.amount, t.id AS transfer_id, m.mails
+FROM {{days}} AS d JOIN payouts p ON p.business_day = d.day
+LEFT JOIN account_transfers t ON t.id = p.transfer_id AND t.kind = '{PAYOUT.transfer}'
   AND t.amount = p.amount AND t.business_day = p.business_day
   AND t.owner_account_id = p.account_id
-WHERE t.id IS NULL OR (SELECT count(*) FROM emails e WHERE e.payout_id = p.id) <> 1""",
+CROSS JOIN LATERAL (
+  SELECT count(*) AS mails FROM emails e
+  WHERE e.payout_id = p.id AND e.kind = '{PAYOUT.mail}') AS m
+WHERE t.id IS NULL OR m.mails <> 1""",
+    ),
+    checked_both_ways(
+        name="each payout transfer has its event, and the reverse",
+        means="The log of events tells of a payout that was not made so, or does not tell of one.",
+        to_do="The event and the transfer are written together: something wrote one of them by"
+        " hand. Look at the payout run; reverse by a correction what was paid by no run.",
+        statement=f"""
+SELECT e.event_id, e.user_id, e.payload, t.id AS transfer_id, t.amount, t.business_day
+FROM {{events}} AS e LEFT JOIN account_transfers t ON t.event_id = e.event_id
+LEFT JOIN accounts a ON a.id = t.owner_account_id
+WHERE e.type = '{PAYOUT.event}'
+  AND (t.kind::text, t.amount::text, t.business_day::text, a.user_id) IS DISTINCT FROM
+      ('{PAYOUT.transfer}', e.payload->>'amount', e.payload->>'business_day', e.user_id)
+UNION ALL
+SELECT t.event_id, NULL, NULL, t.id, t.amount, t.business_day FROM {{transfers}} AS t
+WHERE t.kind = '{PAYOUT.transfer}'
+  AND NOT EXISTS (SELECT FROM outbox e WHERE e.event_id = t.event_id)
+  AND NOT EXISTS (SELECT FROM outbox_partitions p WHERE t.timestamp
+                  BETWEEN p.first_at - interval '1 hour' AND p.last_at + interval '1 hour')""",
     ),
     checked_both_ways(
         name="each payout transfer is a payout's",
         means="Money left an account as a payout that no payout run made.",
         to_do="Find out what wrote it; reverse it by a correction.",
-        statement="""
-SELECT t.id, t.owner_account_id, t.amount, t.business_day FROM {transfers} AS t
+        statement=f"""
+SELECT t.id, t.owner_account_id, t.amount, t.business_day FROM {{transfers}} AS t
 LEFT JOIN payouts p ON p.transfer_id = t.id
-WHERE t.kind = 'payout' AND p.id IS NULL""",
+WHERE t.kind = '{PAYOUT.transfer}' AND p.id IS NULL""",
     ),
     Check(
         name="a closed day left no balance of its end above zero",
         means="Somebody was not paid what they had at the end of a closed day.",
         to_do="Look at the payout run of that day and at the account's statement.",
-        whole="""
+        whole=f"""
 SELECT account_id, business_day AS day, balance FROM (
   SELECT r.account_id, r.business_day, sum(r.delta) OVER (
            PARTITION BY r.account_id ORDER BY r.business_day) AS balance
   FROM (SELECT owner_account_id AS account_id, business_day, sum(delta_balance) AS delta
         FROM account_transfers GROUP BY 1, 2) AS r) AS ends
 JOIN business_days d ON d.day = ends.business_day
-WHERE d.status = 'closed' AND balance > 0""",
-        increment="""
+WHERE d.status = 'closed' AND balance > {PAYOUT.above_cents}""",
+        increment=f"""
 SELECT a.id AS account_id, d.day, a.balance - coalesce(later.delta, 0) AS balance
 FROM (SELECT day FROM business_days WHERE status = 'closed' ORDER BY day DESC LIMIT 1) AS d
 CROSS JOIN accounts a
 LEFT JOIN LATERAL (SELECT sum(delta)::bigint AS delta FROM account_days
   WHERE account_id = a.id AND business_day > d.day) AS later ON true
-WHERE a.kind = 'employee' AND a.balance - coalesce(later.delta, 0) > 0""",
+WHERE a.kind = 'employee'
+  AND a.balance - coalesce(later.delta, 0) > {PAYOUT.above_cents}""",
     ),
     Check(
         name="a closed day's debts are as they were frozen",
