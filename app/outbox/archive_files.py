@@ -41,6 +41,8 @@ COLUMNS = (
 COMPRESSION = 6
 AS_GZIP = 31  # zlib's word for it
 READ_BYTES = 1 << 18
+# What is loaded in some milliseconds.
+STEP_BYTES = 1 << 20
 
 # What is archived, oldest first.
 ARCHIVES = sql("""
@@ -48,7 +50,7 @@ SELECT name, xid_from::text, xid_to::text, events, board_events, file,
        encode(file_sha256, 'hex'), encode(content_sha256, 'hex'), first_at::text, last_at::text
 FROM outbox_partitions WHERE archived_at IS NOT NULL ORDER BY outbox_partitions.xid_from
 """)
-LOAD = f"COPY {{table}} ({', '.join(COLUMNS)}) FROM STDIN (FORMAT csv, HEADER)"
+LOAD = f"COPY {{table}} ({', '.join(COLUMNS)}) FROM STDIN (FORMAT csv)"
 
 
 class ArchiveDamaged(AtesError):
@@ -136,24 +138,46 @@ def archives(connection: sa.Connection | Session) -> list[Manifest]:
     return [Manifest(*row) for row in connection.execute(ARCHIVES)]
 
 
-def load_archives(connection: sa.Connection, folder: Path, *, table: str) -> int:
-    """Load every archived event into `table`; returns how many.
+def load_archive(
+    connection: sa.Connection, folder: Path, manifest: Manifest, *, table: str
+) -> None:
+    """Load the events of an archive into `table`, in steps: in autocommit, a transaction each.
 
     Raises ArchiveDamaged naming the file that is missing, damaged, or holds other events than the
-    database knows of.
+    database knows of; some of its events may be in `table` then.
     """
     loaded = 0
     driver = cast(psycopg.Connection[Any], connection.connection.driver_connection)
-    for manifest in archives(connection):
-        with driver.cursor() as cursor:
+    with driver.cursor() as cursor:
+        for lines in _steps(_content(folder, manifest)):
             with cursor.copy(LOAD.format(table=table)) as copy:
-                for data in _content(folder, manifest):
-                    copy.write(data)
-            if cursor.rowcount != manifest.events:
-                said = f"{cursor.rowcount} events, and not {manifest.events}"
-                raise ArchiveDamaged(f"Archive {folder / manifest.file} holds {said}")
+                copy.write(lines)
             loaded += cursor.rowcount
-    return loaded
+    if loaded != manifest.events:
+        said = f"{loaded} events, and not {manifest.events}"
+        raise ArchiveDamaged(f"Archive {folder / manifest.file} holds {said}")
+
+
+def _steps(content: Iterator[bytes]) -> Iterator[bytes]:
+    """The lines of a CSV without its header, about STEP_BYTES at a time."""
+    waiting = b""
+    is_first = True
+    for data in content:
+        waiting += data
+        if len(waiting) < STEP_BYTES:
+            continue
+        lines, waiting = _whole_lines(waiting)
+        yield lines.partition(b"\n")[2] if is_first else lines
+        is_first = False
+    yield waiting.partition(b"\n")[2] if is_first else waiting
+
+
+def _whole_lines(content: bytes) -> tuple[bytes, bytes]:
+    """`content` up to its last end of a line, and the rest; a quoted value may have such in it."""
+    end = content.rfind(b"\n") + 1
+    while content.count(b'"', 0, end) % 2:
+        end = content.rfind(b"\n", 0, end - 1) + 1
+    return content[:end], content[end:]
 
 
 def _content(folder: Path, manifest: Manifest) -> Iterator[bytes]:

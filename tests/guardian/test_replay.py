@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from sqlalchemy import event
 
-from app.accounting.commands import approve_correction, request_correction
-from app.guardian.replay import SCHEMA, rebuild, rebuild_on
+from app.accounting.commands import ACCOUNTING, approve_correction, request_correction
+from app.guardian.replay import SCHEMA, compare, rebuild
 from app.kernel.policy import Role
 from app.kernel.settings import Settings
+from app.outbox import relay
+from app.tasks import commands as tasks
 from embedded.postgres import Cluster
 from tests.company import Company
 from tests.conftest import User
@@ -76,10 +79,49 @@ def test_the_log_makes_the_ledger(
     assert company.value("SELECT to_regnamespace(:name) IS NULL", name=SCHEMA)
 
 
-def test_each_tampering_is_shown(tamperer: sa.Connection, tmp_path: Path) -> None:
+@contextmanager
+def beside_the_comparison(work: Callable[[], None]) -> Iterator[None]:
+    """Do something once while the transaction of the comparison is under way."""
+    left = [work]
+
+    @event.listens_for(sa.Engine, "after_cursor_execute")
+    def look(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if left and "shadow_transfers" in statement:
+            left.pop()()
+
+    try:
+        yield
+    finally:
+        event.remove(sa.Engine, "after_cursor_execute", look)
+    assert not left
+
+
+def test_the_relay_goes_on_during_a_rebuild(
+    tamperer: sa.Connection,
+    settings: Settings,
+    call: Callable[..., Any],
+    make_user: Callable[..., User],
+) -> None:
+    manager = make_user(Role.MANAGER).actor
+    drained: list[relay.Drained] = []
+
+    def create_and_relay() -> None:
+        call(tasks.create_task, manager, name="Created meanwhile")
+        drained.append(call(relay.drain, ACCOUNTING, patience_s=0))
+
+    with beside_the_comparison(create_and_relay):
+        assert [part for part in rebuild(settings) if part.differ] == []
+    # The control: a transaction that has written anything at all.
+    with tamperer.begin():
+        tamperer.execute(sa.text("SELECT pg_current_xact_id()"))
+        create_and_relay()
+    assert drained == [relay.Drained(1), relay.Drained(0, in_flight=True)]
+
+
+def test_each_tampering_is_shown(tamperer: sa.Connection) -> None:
     for tampering, parts in TAMPERING.items():
         assert tamperer.execute(sa.text(tampering)).rowcount > 0
-        shown = {part.part for part in rebuild_on(tamperer, "UTC", tmp_path) if part.differ}
+        shown = {part.part for part in compare(tamperer, "UTC") if part.differ}
         assert shown >= set(parts), tampering
         tamperer.rollback()
 

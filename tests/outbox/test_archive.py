@@ -110,8 +110,13 @@ def partitions_of(company: Company, settings: Settings) -> list[partitions.Parti
 
 
 def test_a_partition_becomes_a_file_and_nobody_misses_it(
-    old: Company, call: Callable[..., Any], settings: Settings
+    old: Company,
+    call: Callable[..., Any],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(archive_files, "STEP_BYTES", 500)
+    monkeypatch.setattr(archive_files, "READ_BYTES", 100)
     before = old.rows("SELECT * FROM outbox WHERE xid < '10000000' ORDER BY outbox.xid, id")
     [made] = archive_due(settings)
     assert old.value("SELECT count(*) FROM outbox") == 1
