@@ -43,7 +43,6 @@ SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS is_s
          AS oldest_transaction_s,
        pg_size_pretty(pg_database_size(current_database())) AS size
 """)
-MAILS = sql("SELECT state::text, count(*) AS mails FROM emails GROUP BY state ORDER BY state")
 ALERTS = sql("""
 SELECT at, kind, subject, mailed_at, posted_at, attempts, last_error
 FROM alerts ORDER BY id DESC LIMIT :limit
@@ -147,11 +146,6 @@ def ticks(session: Session) -> Sequence[Any]:
 def database(session: Session) -> Any:
     """Version, standbys, size, and the age of the oldest transaction in seconds or None."""
     return session.execute(DATABASE).one()
-
-
-def mails_by_state(session: Session) -> Sequence[Any]:
-    """How many mails are in each state."""
-    return session.execute(MAILS).all()
 
 
 def alerts(session: Session, limit: int = 10) -> Sequence[Any]:

@@ -39,16 +39,21 @@ SELECT (SELECT count(*) FROM guardian_findings WHERE resolved_at IS NULL AND is_
         - pg_snapshot_xmin(pg_current_snapshot())::text::bigint) AS xids_behind,
        (SELECT count(*) FROM alerts WHERE mailed_at IS NULL) AS alerts_untold
 """)
+# Those that are not sent, by the index that has no others; and the counter of those that are.
 MAILS = sql("""
-SELECT s.state::text, count(e.id) AS mails FROM unnest(enum_range(NULL::email_state)) AS s (state)
-LEFT JOIN emails e ON e.state = s.state GROUP BY s.state ORDER BY s.state
+SELECT s.state::text, coalesce(e.mails, 0) AS mails
+FROM unnest(enum_range(NULL::email_state)) AS s (state)
+LEFT JOIN (SELECT state, count(*) AS mails FROM emails WHERE state <> 'sent' GROUP BY state) AS e
+  ON e.state = s.state
+WHERE s.state <> 'sent' ORDER BY s.state
 """)
+MAILS_SENT = sql("SELECT sent FROM mail_totals")
 NO_BOUND_MS = 2**31 - 1
 
 
 def collect_database() -> list[Metric]:
     """Every metric that the database knows. Raises what SQLAlchemy raises."""
-    return [*_consumers(), _delays(), *_system(), _mails()]
+    return [*_consumers(), _delays(), *_system(), *_mails()]
 
 
 def _consumers() -> list[Metric]:
@@ -106,8 +111,10 @@ def _system() -> list[Metric]:
     return [findings, *(GaugeMetricFamily(name, *said) for name, said in gauges.items())]
 
 
-def _mails() -> Metric:
-    family = GaugeMetricFamily("ates_mails", "Mails by state", labels=["state"])
+def _mails() -> list[Metric]:
+    waiting = GaugeMetricFamily("ates_mails", "Mails that are not sent, by state", labels=["state"])
     for row in db.session.execute(MAILS):
-        family.add_metric([row.state], row.mails)
-    return family
+        waiting.add_metric([row.state], row.mails)
+    sent = CounterMetricFamily("ates_mails_sent", "Mails that a server took")
+    sent.add_metric([], db.session.execute(MAILS_SENT).scalar_one())
+    return [waiting, sent]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -20,9 +22,11 @@ from app.kernel.policy import Role
 from app.kernel.settings import Settings
 from app.tasks import commands as tasks
 from app.web import metrics
+from app.web.database_metrics import MAILS
 from tests.company import Company
 from tests.conftest import Browser, User
 
+PAGE = Path(__file__).parents[2] / "docs" / "guardian.md"
 TOKEN = "scrape-" + "0123456789abcdef" * 2
 
 
@@ -76,6 +80,55 @@ def test_the_metrics_follow_what_happens(
     assert found["ates_guardian_findings", "kind=money"] == 1
     assert found["ates_guardian_findings", "kind=other"] == 1
     assert found["ates_stopped",] == 1
+
+
+MANY_MAILS = """
+INSERT INTO emails (dedupe_key, message_id, user_id, kind, state, sent_at)
+SELECT n, n, :user_id, 'payout', 'sent', now() FROM generate_series(1, 20000) AS n
+"""
+ONE_MAIL = """
+INSERT INTO emails (dedupe_key, message_id, user_id, kind) VALUES ('one', 'one', :user_id, 'payout')
+"""
+
+
+def test_mails_are_not_counted_at_each_scrape(
+    anonymous: Browser,
+    company: Company,
+    make_user: Callable[..., User],
+    superuser: psycopg.Connection[Any],
+) -> None:
+    user_id = make_user().id
+    company.session.execute(sa.text(MANY_MAILS), {"user_id": user_id})
+    company.session.execute(sa.text(ONE_MAIL), {"user_id": user_id})
+    superuser.execute("ANALYZE emails")
+    plan = "\n".join(row[0] for row in superuser.execute(f"EXPLAIN {MAILS}").fetchall())
+    assert "emails_unsent_idx" in plan
+    assert "Seq Scan on emails" not in plan
+    found = read(anonymous)
+    assert (found["ates_mails", "state=queued"], found["ates_mails_sent_total",]) == (1, 0)
+    assert ("ates_mails", "state=sent") not in found
+    for state, leased, sent in (("sending", "now()", "NULL"), ("sent", "NULL", "now()")):
+        superuser.execute(
+            f"UPDATE emails SET state = '{state}', leased_until = {leased}, sent_at = {sent}"
+            " WHERE dedupe_key = 'one'"
+        )
+    found = read(anonymous)
+    assert (found["ates_mails", "state=queued"], found["ates_mails_sent_total",]) == (0, 1)
+
+
+def test_each_metric_is_named_by_the_conventions_and_documented(
+    counting: None, anonymous: Browser
+) -> None:
+    anonymous.get("/sign-in")
+    families = list(text_string_to_metric_families(anonymous.get("/metrics").text))
+    assert len(families) > 15
+    for family in families:
+        assert re.fullmatch(r"ates_[a-z_]+[a-z]", family.name)
+        assert family.documentation
+        names = {sample.name for sample in family.samples}
+        assert family.type != "counter" or names <= {f"{family.name}_total"}
+    said = {family.name + "_total" * (family.type == "counter") for family in families}
+    assert set(re.findall(r"^\| `(ates_[a-z_]+)", PAGE.read_text(), re.MULTILINE)) == said
 
 
 def test_a_demo_s_moved_clock_delays_no_posting(
