@@ -26,10 +26,12 @@ from app.kernel.db import db, in_transaction
 from app.kernel.errors import AtesError
 from app.outbox.doorbell import DEFAULT_QUEUE, RELAY_QUEUE
 from app.payments.delivery import connect, mail_folder
-from app.web.health import readiness
+from app.web.health import newest_revision, readiness
 
 WEB_TIMEOUT_S = 5
-WORKER_TIMEOUT_S = 15
+# A worker may be busy with a batch; one that gave no answer in that time gives none soon.
+WORKER_TIMEOUT_S = 15.0
+WORKER_SILENT_S = 2.0
 LOOK_AGAIN_S = 0.05
 UNAUTHORIZED = 401
 
@@ -49,11 +51,14 @@ def examine(*, address: str) -> Iterator[Line]:
     yield _line("API", lambda: _api(address))
     yield from _database()
     yield from _parts()
-    yield _line("worker, relay queue", lambda: _echoed(RELAY_QUEUE))
-    yield _line("worker, default queue", lambda: _echoed(DEFAULT_QUEUE))
+    relays = _line("worker, relay queue", lambda: _echoed(RELAY_QUEUE))
+    yield relays
+    patience_s = WORKER_TIMEOUT_S if relays.is_well else WORKER_SILENT_S
+    served = _line("worker, default queue", lambda: _echoed(DEFAULT_QUEUE, patience_s))
+    yield served
     yield _line("mail", _mail)
     yield _line("scenarios here", lambda: str(scenario.play()))
-    yield _line("scenarios in a worker", _played_by_worker)
+    yield _line("scenarios in a worker", lambda: _played_by_worker(served))
 
 
 def examine_copy() -> Iterator[Line]:
@@ -106,7 +111,7 @@ def _asked(url: str) -> tuple[int, Any]:
 
 
 def _database() -> Iterator[Line]:
-    yield _line("database", _ready)
+    yield _line("tables", _ready)
     yield _line("changes", _running)
 
 
@@ -114,7 +119,7 @@ def _ready() -> str:
     reasons = readiness(db.session)
     if reasons:
         raise _Unwell("; ".join(reasons))
-    return "reached and migrated"
+    return f"as this program expects them: {newest_revision()}"
 
 
 def _running() -> str:
@@ -137,20 +142,28 @@ def _parts() -> Iterator[Line]:
         db.session.remove()
 
 
-def _echoed(queue: str) -> str:
+def _echoed(queue: str, patience_s: float | None = None) -> str:
     word = uuid.uuid4().hex
-    answer, seconds = _done_by_worker(queue, "app.doctor.jobs.echo", word)
+    answer, seconds = _done_by_worker(
+        queue, "app.doctor.jobs.echo", word, patience_s=patience_s or WORKER_TIMEOUT_S
+    )
     if answer != word:
         raise _Unwell("another word came back")
     return f"a job was done after {seconds:.2f} s"
 
 
-def _played_by_worker() -> str:
-    answer, seconds = _done_by_worker(DEFAULT_QUEUE, "app.doctor.jobs.play_here")
+def _played_by_worker(served: Line) -> str:
+    if not served.is_well:
+        raise _Unwell("not asked: nobody serves the default queue")
+    answer, seconds = _done_by_worker(
+        DEFAULT_QUEUE, "app.doctor.jobs.play_here", patience_s=WORKER_TIMEOUT_S
+    )
     return f"{answer}, after {seconds:.1f} s"
 
 
-def _done_by_worker(queue: str, function: str, *arguments: str) -> tuple[Any, float]:
+def _done_by_worker(
+    queue: str, function: str, *arguments: str, patience_s: float
+) -> tuple[Any, float]:
     """What a running worker answered, and after how many seconds."""
     began = time.monotonic()
     with redis_address.connect(
@@ -160,14 +173,14 @@ def _done_by_worker(queue: str, function: str, *arguments: str) -> tuple[Any, fl
         job = jobs.enqueue_call(
             function, args=arguments, result_ttl=60, failure_ttl=60, ttl=60, timeout=60
         )
-        while time.monotonic() - began < WORKER_TIMEOUT_S:
+        while time.monotonic() - began < patience_s:
             if job.is_finished:
                 return job.return_value(), time.monotonic() - began
             if job.is_failed:
                 raise _Unwell(_last_line(job))
             time.sleep(LOOK_AGAIN_S)
         job.delete()
-    raise _Unwell(f"no worker did the job within {WORKER_TIMEOUT_S} s")
+    raise _Unwell(f"no worker did the job within {patience_s:.0f} s")
 
 
 def _last_line(job: Job) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from flask_babel import gettext
 from redis.exceptions import RedisError
 from rq import Worker
+from rq.worker import BaseWorker
 from sqlalchemy.orm import Session
 
 from app.guardian import queries
@@ -68,17 +69,25 @@ def _workers() -> Part:
         workers = Worker.all(connection=doorbell().redis)
     except RedisError:
         return Part(name, "warn", gettext("not known while Redis is away"))
-    now = datetime.now(UTC)
-    alive = [
-        worker
-        for worker in workers
-        if worker.last_heartbeat
-        and (now - worker.last_heartbeat.replace(tzinfo=worker.last_heartbeat.tzinfo or UTC))
-        .total_seconds() < worker.worker_ttl + 60
-    ]  # fmt: skip
+    heard = {worker: _heard_s(worker) for worker in workers}
+    alive = [worker for worker in workers if heard[worker] < worker.worker_ttl + 60]
+    if not alive:
+        return Part(name, "bad", gettext("%(n)s running, %(busy)s busy", n=0, busy=0))
     busy = sum(worker.get_state() == "busy" for worker in alive)
     note = gettext("%(n)s running, %(busy)s busy", n=len(alive), busy=busy)
-    return Part(name, "good" if alive else "bad", note)
+    silent_s = min(heard[worker] for worker in alive)
+    if silent_s < HEARTBEAT_S:  # the sweep alone has one of them work every other second
+        return Part(name, "good", note)
+    note += " · " + gettext("none was heard of for %(s)s s", s=round(silent_s))
+    return Part(name, "warn", note)
+
+
+def _heard_s(worker: BaseWorker) -> float:
+    """For how many seconds nothing was heard of a worker; it may be busy, or dead."""
+    last = worker.last_heartbeat
+    if last is None:
+        return float("inf")
+    return (datetime.now(UTC) - last.replace(tzinfo=last.tzinfo or UTC)).total_seconds()
 
 
 def _schedule(ticks: Sequence[Any]) -> Part:

@@ -121,6 +121,8 @@ def test_what_does_not_run_is_said(
     lines = {line[5:34].strip(): line[:5].strip() for line in answer.output.splitlines()}
     assert lines["web"] == lines["API"] == lines["worker, relay queue"] == "FAIL"
     assert lines["workers"] == lines["guardian"] == "FAIL"
+    assert lines["scenarios in a worker"] == "FAIL"
+    assert "not asked" in answer.output, "whoever is silent is not waited for again"
     assert lines["scenarios here"] == lines["mail"] == lines["redis"] == "ok"
 
 
@@ -136,10 +138,11 @@ def test_a_worker_plays_too(app: Flask, may_play: object, redis_url: str) -> Non
     )  # fmt: skip
     worker.app = app
     said: list[str] = []
+    served = examination.Line("worker, default queue", is_well=True, note="")
 
     def ask() -> None:
         with app.app_context():
-            said.append(examination._played_by_worker())
+            said.append(examination._played_by_worker(served))
 
     asking = threading.Thread(target=ask)
     asking.start()
