@@ -31,6 +31,14 @@ _RETRYABLE = (pg.SerializationFailure, pg.DeadlockDetected)
 _DOUBTFUL = frozenset({"01000", "57P01"})
 _heard = threading.local()
 
+# A server whose network is gone sends no farewell: without these a request would wait for its
+# answer until TCP gives up, after a quarter of an hour. A socket in a folder has no use for them.
+NETWORK = {
+    "tcp_user_timeout": 5_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 2,
+}
 TIMEOUTS_MS = {
     # A web request gives up before its client does; a worker's batch or closing may take longer.
     "web": {"lock_timeout": 5_000, "statement_timeout": 30_000, "transaction_timeout": 40_000},
@@ -93,6 +101,7 @@ def engine_options(process: str) -> dict[str, Any]:
             "options": f"-c role={APP_ROLE} {options}",
             "connect_timeout": 5,
             "application_name": f"ates-{process}",
+            **NETWORK,
         },
     }
 

@@ -49,3 +49,17 @@ def test_a_commit_that_was_answered_with_a_warning_is_not_a_success(
             in_transaction(work)
         assert in_transaction(lambda session: "the next is not in doubt") is not None
     assert rang == []
+
+
+def test_a_server_that_the_network_took_away_is_noticed_before_a_client_gives_up(
+    app: Flask,
+) -> None:
+    with app.app_context():
+        connection = db.session.connection().connection.driver_connection
+        assert isinstance(connection, psycopg.Connection)
+        given = connection.info.get_parameters()
+        db.session.rollback()
+
+    idle, interval, count = (int(given[f"keepalives_{w}"]) for w in ("idle", "interval", "count"))
+    assert int(given["tcp_user_timeout"]) <= 5_000  # unacknowledged, in ms
+    assert idle + interval * count <= 10
