@@ -26,7 +26,7 @@ from tests.faults.journal import Journal, State
 from tests.faults.storm import Stage, recover, storm
 from tests.faults.system import System, kill_tree
 from tests.faults.verdict import Outcome
-from tests.flows.running import started
+from tests.flows.running import Running, started
 
 PROMOTED_S = 5.0
 WAITING = """
@@ -38,7 +38,9 @@ ASYNCHRONOUS = "ALTER SYSTEM SET synchronous_commit = 'local'"
 class Replicated(System):
     """A running aTES on two nodes; the database's rows are read where writes are taken."""
 
-    replicas: Replicas
+    def __init__(self, running: Running, replicas: Replicas) -> None:
+        self.replicas = replicas
+        super().__init__(running)
 
     def app_url(self, database: str) -> str:
         assert database == "ates"
@@ -67,9 +69,7 @@ def replicated(data_dir: Path) -> Iterator[Replicated]:
             "MIGRATION_DATABASE_URL": replicas.url(OWNER_ROLE),
         }
         with started(data_dir, module="tests.faults.host", **urls) as running:
-            system = Replicated(running)
-            system.replicas = replicas
-            yield system
+            yield Replicated(running, replicas)
     finally:
         replicas.stop()
 

@@ -30,6 +30,7 @@ PROGRAMS = ("gunicorn", "worker.py", "scheduler.py")
 HEAL_S = 60.0
 # On a machine that does other things a program takes long to start.
 START_S = 180.0
+LOOK_S_MIN, LOOK_S_MAX = 0.03, 0.2
 # Which of several schedulers works; a killed one's lives for a while.
 SCHEDULER_LOCK = "rq:scheduler_lock"
 
@@ -45,13 +46,13 @@ class System:
         self.cluster = Cluster(running.data_dir)  # to know its addresses; bin/run runs it
         self.database = "ates"
         self._databases = 0
-        self._variant: dict[str, Any] | None = None
         self._programs: set[str] = set()
         self.people: dict[str, tuple[int, str]] = {
             login: (found[0], found[1])
             for login, found in json.loads((self.data_dir / "tokens.json").read_text()).items()
         }
         self.env = running.env
+        self._variant = self._varied((), {}, self.database)
 
     def token(self, login: str) -> str:
         return self.people[login][1]
@@ -126,11 +127,10 @@ class System:
         Those in `programs` are started again unless all is so already; if the last change was to
         other ones, all are.
         """
-        urls = {"DATABASE_URL": self.app_url(database), "REDIS_URL": self.env["REDIS_URL"]}
-        variant = {"changes": changes, "env": {**urls, **(env or {})}}
-        path = self.data_dir / "variant.json"
+        variant = self._varied(changes, env or {}, database)
         if variant == self._variant:
             return
+        path = self.data_dir / "variant.json"
         same_place = database == self.database and not (self._programs - set(programs))
         path.write_text(json.dumps(variant))
         for program in programs if same_place else PROGRAMS:
@@ -138,16 +138,25 @@ class System:
         self.database, self._variant, self._programs = database, variant, set(programs)
         self.wait_until_ready()
 
+    def _varied(self, changes: Sequence[str], env: dict[str, str], database: str) -> dict[str, Any]:
+        """What tests/faults/wrapped.py is told; without it, a program is so on `ates`."""
+        urls = {"DATABASE_URL": self.app_url(database), "REDIS_URL": self.env["REDIS_URL"]}
+        return {"changes": changes, "env": {**urls, **env}}
+
     def wait_until_ready(self) -> None:
         """Wait until requests are answered and all programs run."""
         self.wait_for(self._is_ready, "the system is ready", START_S)
 
     def wait_for(self, seen: Callable[[], bool], what: str, timeout_s: float = HEAL_S) -> float:
-        """Wait until `seen()`; returns the seconds. Raises AssertionError naming `what`."""
-        began = time.monotonic()
+        """Wait until `seen()`; returns the seconds. Raises AssertionError naming `what`.
+
+        It looks less often as time goes by, so that what is waited for has the machine.
+        """
+        began, pause_s = time.monotonic(), LOOK_S_MIN
         while not seen():
             assert time.monotonic() < began + timeout_s, f"not within {timeout_s:.0f} s: {what}"
-            time.sleep(0.03)
+            time.sleep(pause_s)
+            pause_s = min(LOOK_S_MAX, 1.5 * pause_s)
         return time.monotonic() - began
 
     def new_database(self) -> str:

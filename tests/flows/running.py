@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +82,7 @@ def started(
             env={
                 "PATH": os.environ["PATH"],
                 "HOME": os.environ.get("HOME", "/"),
+                "TMPDIR": tempfile.gettempdir(),  # where sockets are, for whoever looks for them
                 "PORT": str(port),
                 "ATES_DATA": str(data_dir),
                 "ATES_DEMO": "0",
