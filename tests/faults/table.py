@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Protocol
 
 from tests.faults import (
     disk,
+    network,
     rows_cluster,
     rows_disk,
     rows_guardian,
     rows_log,
     rows_mail,
     rows_migration,
+    rows_partition,
     rows_pressure,
     rows_processes,
     rows_redis,
     rows_time,
 )
 from tests.faults.storm import Stage
+from tests.faults.system import System, system
 from tests.faults.verdict import Outcome
 
 
@@ -32,14 +37,17 @@ class Play(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A row of the table. `impossible` says why this machine cannot play it, or None."""
+    """A row of the table.
+
+    `impossible` says why this machine cannot play it, or None; `on` starts what it is played on.
+    """
 
     number: int
     name: str
     play: Play
     sabotage: str
     impossible: Callable[[], str | None] = lambda: None
-    needs_replicas: bool = False
+    on: Callable[[Path], AbstractContextManager[System]] = system
 
     def run(self, stage: Stage, seed: int, *, sabotaged: bool = False) -> Outcome:
         """Play it by `seed`; whatever is raised is what is wrong."""
@@ -48,15 +56,6 @@ class Fault:
             return self.play(stage, dice, sabotaged=sabotaged)
         except Exception as error:  # noqa: BLE001 - told in the table; the other rows go on
             return Outcome(wrong=[f"{type(error).__name__}: {error}"])
-
-
-def not_built() -> str:
-    """Why a row of the matrix is never played."""
-    return "there is no play for it yet"
-
-
-def _missing(number: int, name: str) -> Fault:
-    return Fault(number, name, rows_log.poisoned, "", impossible=not_built)
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -74,7 +73,7 @@ FAULTS: tuple[Fault, ...] = (
         "primary killed, promoted",
         rows_cluster.primary_killed,
         "asynchronous, standby lags",
-        needs_replicas=True,
+        on=rows_cluster.replicated,
     ),
     Fault(
         5,
@@ -88,16 +87,24 @@ FAULTS: tuple[Fault, ...] = (
         "standby frozen",
         rows_cluster.standby_frozen,
         "commits do not wait",
-        needs_replicas=True,
+        on=rows_cluster.replicated,
     ),
     Fault(
         7,
         "synchronous wait cancelled",
         rows_cluster.wait_cancelled,
         "the warning is not heard",
-        needs_replicas=True,
+        on=rows_cluster.replicated,
     ),
-    Fault(8, "split brain", rows_cluster.split_brain, "no fence", needs_replicas=True),
+    Fault(8, "split brain", rows_cluster.split_brain, "no fence", on=rows_cluster.replicated),
+    Fault(
+        9,
+        "partition",
+        rows_partition.partitioned,
+        "commits do not wait, no TCP time-outs",
+        impossible=network.impossible,
+        on=rows_partition.apart,
+    ),
     Fault(10, "Redis wiped", rows_redis.wiped, "schedule registered once"),
     Fault(11, "Redis dead", rows_redis.dead, "the bell must ring"),
     Fault(12, "Redis stalled", rows_redis.stalled, "no time-outs"),
@@ -121,14 +128,13 @@ FAULTS: tuple[Fault, ...] = (
     Fault(24, "out of order", rows_log.out_of_order, "no completion before its assignment"),
     Fault(25, "poison event", rows_log.poisoned, "whole batch parked"),
     Fault(26, "paused lock holder", rows_pressure.holder_paused, "transactions may idle"),
-    _missing(9, "partition"),
     Fault(27, "migration under load", rows_migration.migrated, "locks are waited for"),
     Fault(
         28,
         "restore to a moment",
         rows_cluster.restored,
         "archive has a gap",
-        needs_replicas=True,
+        on=rows_cluster.replicated,
     ),
     Fault(29, "bit rot", rows_disk.rotten, "no checksums"),
     Fault(30, "guardian killed", rows_guardian.guardian_killed, "no look at the heartbeat"),

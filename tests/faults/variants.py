@@ -312,6 +312,14 @@ def _limit_idle_transactions(limit_ms: str) -> None:
 
 
 @change
+def network_is_waited_for() -> None:
+    """Sabotage of 9: nothing but TCP itself notices that the database's host is away."""
+    from app.kernel import db
+
+    db.NETWORK = {}
+
+
+@change
 def commits_are_believed() -> None:
     """Sabotage of 7: a commit that was answered with a warning counts as a success."""
     from app.kernel import db
