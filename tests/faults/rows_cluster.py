@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import statistics
 import threading
 import time
 import uuid
@@ -23,12 +24,14 @@ from embedded.cluster import Replicas
 from embedded.node import Node
 from embedded.postgres import OWNER_ROLE
 from tests.faults.journal import Journal, State
-from tests.faults.storm import Stage, recover, storm
+from tests.faults.storm import Stage, recover, storm, writes
 from tests.faults.system import System, kill_tree
 from tests.faults.verdict import Outcome
 from tests.flows.running import Running, started
 
-PROMOTED_S = 5.0
+# From the primary's death to the first write that is answered, as a rule.
+FIRST_WRITE_S = 5.0
+PROMOTED, FIRST_WRITE = "killed to promoted", "killed to the first write answered"
 WAITING = """
 SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND application_name = 'ates-web'
 """
@@ -79,6 +82,7 @@ def primary_killed(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
     system = _replicated(stage)
     system.become()
     promoted_s: list[float] = []
+    first_write_s: list[float] = []
 
     def kill(system: System, dice: Random) -> int:
         replicas = _replicated(Stage(system)).replicas
@@ -91,14 +95,19 @@ def primary_killed(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
         if sabotaged:
             _stop(_standby(replicas), signal.SIGCONT)
         replicas.failover()
-        recover(system)
         promoted_s.append(time.monotonic() - began)
+        system.wait_for(lambda: writes(system), "a write is answered")
+        first_write_s.append(time.monotonic() - began)
+        recover(system)
         replicas.rejoin()
         return 1
 
     with _asynchronous(system) if sabotaged else contextlib.nullcontext():
         outcome = storm(Stage(system, stage.seconds, 1), dice, kill)
-    outcome.recover_s = promoted_s
+    outcome.figures = {PROMOTED: promoted_s, FIRST_WRITE: first_write_s}
+    if not sabotaged:
+        typical_s = statistics.median_high(first_write_s)
+        outcome.check(typical_s <= FIRST_WRITE_S, f"a write was answered after {typical_s:.1f} s")
     return outcome
 
 

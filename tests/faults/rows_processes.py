@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -12,7 +13,7 @@ from random import Random
 import psutil
 import psycopg
 
-from tests.faults.storm import Stage, recover, storm
+from tests.faults.storm import REDONE, Stage, recover, storm
 from tests.faults.system import System, kill_tree
 from tests.faults.verdict import Outcome
 
@@ -36,7 +37,7 @@ def worker_killed(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
         system.become()
     outcome = storm(stage, dice, _kill_worker)
     if not sabotaged:
-        typical_s = sorted(outcome.recover_s)[len(outcome.recover_s) // 2]
+        typical_s = statistics.median_high(outcome.figures[REDONE])
         outcome.check(typical_s <= REDONE_S, f"done again after {typical_s:.1f} s")
     return outcome
 
@@ -93,6 +94,8 @@ def _kill_worker(system: System, dice: Random) -> int:
 
 def _kill_worker_alone(system: System, _dice: Random) -> int:
     pids = system.pids("worker.py")
+    if pids:
+        system.worker_killed_at = time.monotonic()
     for pid in pids:
         with suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -100,26 +101,31 @@ def _row(fault: Fault, stage: Stage, seeds: list[int], terminal: TextIO, *, cont
         outcome = fault.run(stage, seed)
         wrong += [f"seed {seed}: {what}" for what in outcome.wrong]
         total.add(outcome)
-    control = _control(fault, stage, seeds[0]) if controls else "not run"
+    short = Stage(stage.system, min(stage.seconds, 3.0), 1, is_short=True)
+    control = fault.control(short, seeds[0]) if controls else None
     print(_line(fault, len(seeds), total, control), file=terminal)
+    for what, times in total.figures.items():
+        print(f"      {what}: {_spread(times)} s, {len(times)} times", file=terminal)
     for what in wrong[:SHOWN]:
         print(f"      {what[:300]}", file=terminal)
-    return not (wrong or total.lost or total.doubled or control == "DID NOT FAIL")
+    if control and control.is_harmed:  # its harm should be the sabotage's, and not the rig's
+        print(f"      control: {control.harm()[:300]}", file=terminal)
+    return not total.is_harmed and (control is None or control.is_harmed)
 
 
-def _control(fault: Fault, stage: Stage, seed: int) -> str:
-    short = Stage(stage.system, min(stage.seconds, 3.0), 1, is_short=True)
-    outcome = fault.run(short, seed, sabotaged=True)
-    failed = outcome.lost or outcome.doubled or outcome.wrong
-    return f"failed ({fault.sabotage})" if failed else "DID NOT FAIL"
-
-
-def _line(fault: Fault, runs: int, total: Outcome, control: str) -> str:
-    times = sorted(total.recover_s)
-    took = f"{times[len(times) // 2]:.2f}/{times[-1]:.2f}" if times else "-"
+def _line(fault: Fault, runs: int, total: Outcome, control: Outcome | None) -> str:
+    took = _spread(total.recover_s) if total.recover_s else "-"
     counts = (total.attempts, total.acknowledged, total.unknown, total.lost, total.doubled)
-    kills = f"{total.kills}, " if total.kills else ""
-    return COLUMNS.format(fault.number, fault.name, runs, *counts, took, f"{kills}{control}")
+    kills = f"{total.kills} kills, " if total.kills else ""
+    failed = "not run"
+    if control:
+        failed = f"failed ({fault.sabotage})" if control.is_harmed else "DID NOT FAIL"
+    return COLUMNS.format(fault.number, fault.name, runs, *counts, took, f"{kills}{failed}")
+
+
+def _spread(times: list[float]) -> str:
+    """The median and the longest."""
+    return f"{statistics.median_high(times):.2f}/{max(times):.2f}"
 
 
 @contextlib.contextmanager

@@ -40,6 +40,8 @@ class Stage:
     is_short: bool = False
 
 
+REDONE = "work of a killed worker done again"
+
 # Does harm, lets it last, heals it; returns how many processes it killed.
 Strike = Callable[[System, Random], int]
 
@@ -62,12 +64,16 @@ def storm(
     with system.connect() as connection:
         before = Baseline.of(connection)
     crowd = Crowd(system, dice, clients=clients)
-    kills, recover_s, rounds, end_at = 0, [], 0, time.monotonic() + stage.seconds
+    kills, recover_s, redone_s, rounds, end_at = 0, [], [], 0, time.monotonic() + stage.seconds
+    system.worker_killed_at = None
     with crowd.at_work() as journal:
         while rounds < stage.rounds or time.monotonic() < end_at:
             time.sleep(pause_s * (0.3 + dice.random()))
             kills += strike(system, dice)
             recover_s.append(recover(system))
+            if system.worker_killed_at:
+                redone_s.append(time.monotonic() - system.worker_killed_at)
+                system.worker_killed_at = None
             rounds += 1
         # A busy machine may not have come to a single request.
         system.wait_for(lambda: journal.count(State.OK) > 0, "something is acknowledged")
@@ -75,6 +81,8 @@ def storm(
     with settled(system) as connection:
         outcome = judge(journal, connection, before, crowd.prefix)
     outcome.kills, outcome.recover_s = kills, recover_s
+    if redone_s:
+        outcome.figures[REDONE] = redone_s
     outcome.check(drained_s < HEAL_S, f"the backlog took {drained_s:.1f} s")
     outcome.check(outcome.acknowledged > 0, "nothing was acknowledged at all")
     look(journal, outcome)

@@ -47,6 +47,7 @@ class System:
         self.database = "ates"
         self._databases = 0
         self._programs: set[str] = set()
+        self.worker_killed_at: float | None = None  # whose work is not known to be done again
         self.people: dict[str, tuple[int, str]] = {
             login: (found[0], found[1])
             for login, found in json.loads((self.data_dir / "tokens.json").read_text()).items()

@@ -40,7 +40,18 @@ class Outcome:
     doubled: int = 0
     kills: int = 0
     recover_s: list[float] = field(default_factory=list)
+    # Seconds of what a row promises besides, by what they are of.
+    figures: dict[str, list[float]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
+
+    @property
+    def is_harmed(self) -> bool:
+        """Whether anything is not as it must be."""
+        return bool(self.lost or self.doubled or self.wrong)
+
+    def harm(self) -> str:
+        """What is not as it must be, in words."""
+        return f"{self.lost} lost, {self.doubled} doubled; {'; '.join(self.wrong) or 'else right'}"
 
     def check(self, holds: object, otherwise: str) -> None:
         """Note `otherwise` unless something `holds`."""
@@ -52,6 +63,8 @@ class Outcome:
         for name in ("attempts", "acknowledged", "unknown", "lost", "doubled", "kills"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.recover_s += other.recover_s
+        for what, times in other.figures.items():
+            self.figures.setdefault(what, []).extend(times)
         self.wrong += other.wrong
 
 
