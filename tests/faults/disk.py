@@ -122,6 +122,8 @@ def beneath(data_dir: Path) -> Iterator[Disk | None]:
         _run("cp", "--archive", f"{made}/.", str(cluster.pgdata))
         shutil.copystat(made, cluster.pgdata)
         shutil.chown(cluster.pgdata, made.stat().st_uid, made.stat().st_gid)
+        # What lies there before PostgreSQL starts must not be lost with what it has not synced.
+        _run("sync", "--file-system", str(cluster.pgdata))
         shutil.rmtree(made)
         yield disk
     finally:
