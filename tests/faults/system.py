@@ -46,7 +46,7 @@ class System:
         self.cluster = Cluster(running.data_dir)  # to know its addresses; bin/run runs it
         self.database = "ates"
         self._databases = 0
-        self._programs: set[str] = set()
+        self._changed: set[str] = set()  # the programs that are not as they ship
         self.worker_killed_at: float | None = None  # whose work is not known to be done again
         self.people: dict[str, tuple[int, str]] = {
             login: (found[0], found[1])
@@ -125,18 +125,18 @@ class System:
     ) -> None:
         """Have the programs changed (tests/faults/variants.py), on `database`.
 
-        Those in `programs` are started again unless all is so already; if the last change was to
-        other ones, all are.
+        Those in `programs` are started again, and those that were changed last; on another
+        database all are.
         """
         variant = self._varied(changes, env or {}, database)
         if variant == self._variant:
             return
-        path = self.data_dir / "variant.json"
-        same_place = database == self.database and not (self._programs - set(programs))
-        path.write_text(json.dumps(variant))
-        for program in programs if same_place else PROGRAMS:
+        (self.data_dir / "variant.json").write_text(json.dumps(variant))
+        changed = set(programs) if changes or env else set()
+        others = self._changed if database == self.database else set(PROGRAMS)
+        for program in changed | others:
             self.kill(program)
-        self.database, self._variant, self._programs = database, variant, set(programs)
+        self.database, self._variant, self._changed = database, variant, changed
         self.wait_until_ready()
 
     def _varied(self, changes: Sequence[str], env: dict[str, str], database: str) -> dict[str, Any]:
