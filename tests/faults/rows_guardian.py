@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from random import Random
 from typing import Any
 
@@ -62,6 +63,7 @@ def guardian_killed(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
 
 def _notice(system: System, since: int, timeout_s: float, wrong: list[str]) -> None:
     """Whatever should show the missing rounds, does; what does not is `wrong`."""
+    give_up_at = time.monotonic() + timeout_s
     for what, is_so in {
         "/readyz warns": lambda: _warnings(system) != [],
         "people are told by mail": lambda: _told(system, since) == 1,
@@ -69,7 +71,7 @@ def _notice(system: System, since: int, timeout_s: float, wrong: list[str]) -> N
         "/metrics shows it": lambda: _metric(system) >= HEARTBEAT_S,
     }.items():
         try:
-            system.wait_for(is_so, what, timeout_s)
+            system.wait_for(is_so, what, max(0.1, give_up_at - time.monotonic()))
         except AssertionError as late:
             wrong.append(str(late))
     if _told(system, since) > 1:
