@@ -1,6 +1,7 @@
-"""The administrator's analytics, in parts that load alone: one that fails leaves the others.
+"""The administrator's analytics, in parts of which one that fails leaves the others.
 
-Without JavaScript the page leads to each part by a link, and the part is a page.
+The figures that the page is opened for come with it, the other parts load alone: a first visit is
+eight requests. Without JavaScript the page leads to each part by a link, and the part is a page.
 """
 
 from __future__ import annotations
@@ -50,7 +51,12 @@ def index() -> Response:
     """Income, debts, the most expensive tasks, and how tasks flow, over any period."""
     period, step = _asked_period(), _asked_step()
     parts = [
-        {"name": name, "title": PARTS[name].title, "url": _part_url(name, period, step)}
+        {
+            "name": name,
+            "title": PARTS[name].title,
+            "url": _part_url(name, period, step),
+            "html": _part(name, period) if name in AT_ONCE else None,
+        }
         for name in PARTS
     ]
     return htmx.page("analytics/index.html", period=_form(period, "index"), parts=parts)
@@ -187,6 +193,8 @@ PARTS: dict[str, Part] = {
     "flow": Part(lazy_gettext("Tasks"), _flow),
     "shuffled": Part(lazy_gettext("Reshuffled tasks"), _shuffled),
 }
+# Those that come with the page.
+AT_ONCE = ("income", "negative")
 
 
 def _asked_period() -> Period:

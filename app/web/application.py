@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Flask, Response
 
-from app.web import styles
+from app.web import joined
 from app.web.sessions import PageCookies
 
 
@@ -22,7 +22,7 @@ class Application(Flask):
         return func
 
     def send_static_file(self, filename: str) -> Response:
-        """A file of static/, or the stylesheet that is joined from some of them."""
-        if filename == styles.NAME:
-            return styles.send(Path(self.static_folder or ""))
+        """A file of static/, or one that is joined of some of them."""
+        if filename in joined.FILES:
+            return joined.send(Path(self.static_folder or ""), filename)
         return super().send_static_file(filename)

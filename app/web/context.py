@@ -14,7 +14,7 @@ from flask_babel import LazyString, lazy_gettext
 from markupsafe import Markup
 
 from app.kernel.settings import Settings
-from app.web import stopped, styles
+from app.web import joined, stopped
 from app.web.access import refused_to_all_but
 from app.web.language import language, theme
 from app.web.sessions import signed_in
@@ -43,6 +43,7 @@ NAVIGATION = (
     Entry("guardian.health", lazy_gettext("Health"), "see_system"),
     Entry("payments.mailbox", lazy_gettext("Mail folder"), "read_mail_folder"),
 )
+STORY_UNDER = ("tasks.all", "accounting.report", "tasks.mine")
 
 
 def init_app(app: Flask) -> None:
@@ -71,10 +72,17 @@ def navigation() -> list[dict[str, Any]]:
 
 
 def _section(shown: list[Entry]) -> Entry | None:
-    """The entry that a page without one of its own is found under: the last of its context."""
+    """The entry that a page without one of its own is found under: the last of its context.
+
+    A task's story is found where its reader finds tasks: on the board, in the report, or among
+    their own.
+    """
     has_own = any(entry.endpoint == request.endpoint for entry in shown)
     if has_own or (request.blueprint == "auth" and request.endpoint != "auth.person"):
         return None
+    if request.endpoint == "tasks.story":
+        found = (entry for name in STORY_UNDER for entry in shown if entry.endpoint == name)
+        return next(found, None)
     own = [entry for entry in shown if entry.endpoint.partition(".")[0] == request.blueprint]
     return own[-1] if own else None
 
@@ -125,8 +133,8 @@ def _names() -> dict[str, Any]:
 
 @lru_cache(maxsize=256)
 def _content_hash(path: Path) -> str | None:
-    if path.name == styles.NAME:
-        content = styles.joined(path.parent)
+    if path.name in joined.FILES:
+        content = joined.joined(path.parent, path.name)
     elif path.is_file():
         content = path.read_bytes()
     else:

@@ -195,7 +195,7 @@ docs = FlaskBlueprint("api_docs", __name__)
 @docs.get("/api/docs")
 @public
 def page() -> str:
-    """A page that lists the operations and tries them, made by static/api-docs.js."""
+    """A page that lists the operations and tries them, made by static/operations.js."""
     return render_template("web/api_docs.html")
 
 

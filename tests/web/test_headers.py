@@ -2,6 +2,10 @@
 
 import pytest
 
+from app.kernel.actor import Actor
+from app.kernel.policy import Role
+from app.web import context
+
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -42,6 +46,7 @@ def test_files_are_kept_for_as_long_as_they_stay_the_same(client):
 def test_a_page_waits_for_one_stylesheet_that_holds_every_part(client):
     page = client.get("/sign-in").text
     assert page.count('rel="stylesheet"') == 1
+    assert page.count("<script") == client.get("/api/docs").text.count("<script") == 2
     found = client.get("/static/styles.css")
     assert found.mimetype == "text/css"
     for part in ("app.css", "components.css", "print.css"):
@@ -118,3 +123,18 @@ def test_a_page_says_where_in_the_navigation_it_is(url, word, label, sign_in, ma
     )
     found = re.findall(r'aria-current="(\w+)">([^<]+)<', nav)
     assert found == ([(word, label)] if word else [])
+
+
+@pytest.mark.parametrize(
+    ("role", "label"),
+    [
+        (Role.ACCOUNTANT, "Report"),
+        (Role.MANAGER, "All tasks"),
+        (Role.DEVELOPER, "My tasks"),
+    ],
+)
+def test_a_story_is_found_where_its_reader_finds_tasks(app, role, label, monkeypatch):
+    monkeypatch.setattr(context, "signed_in", lambda: Actor(1, "kesha", role))
+    with app.test_request_context("/tasks/1"):
+        current = [entry["label"] for entry in context.navigation() if entry["current"]]
+    assert current == [label]

@@ -14,7 +14,8 @@ from app.kernel.db import sql
 
 COMPARED_DAYS = 7
 
-# The income of each of the last days up to the same time of day as now, by the business's clock.
+# The income of each of the last days up to the same time of day as now, by the business's clock,
+# and the day of the company's first transfer.
 INCOME_BY_THIS_TIME = sql("""
 WITH now AS MATERIALIZED (SELECT business_now() AT TIME ZONE :timezone AS local),
 days AS MATERIALIZED (
@@ -28,14 +29,13 @@ SELECT d.day, coalesce(sum(CASE t.kind WHEN 'assign_fee' THEN t.amount
                                        WHEN 'payout' THEN 0
                                        ELSE CASE r.kind WHEN 'payout' THEN 0
                                                         ELSE -t.delta_balance END END), 0)::bigint
-  AS income
+  AS income, (SELECT min(business_day) FROM ledger_days) AS first_day
 FROM days d
 LEFT JOIN account_transfers t ON t.business_day = d.day
   AND t.timestamp <= d.until
 LEFT JOIN account_transfers r ON r.id = t.reverses_id
 GROUP BY d.day ORDER BY d.day
 """)
-FIRST_DAY = sql("SELECT min(business_day) FROM ledger_days")
 # How many balances were below zero at the end of each day, and their sum. Of a closed day both were
 # frozen; of the days that are not closed: the balances of now, less what the days after it moved.
 NEGATIVE_TREND = sql("""
@@ -88,8 +88,8 @@ def income_compared(session: Session) -> Comparison:
     """
     names = {"timezone": settings.current().business_timezone, "days": COMPARED_DAYS}
     rows = session.execute(INCOME_BY_THIS_TIME, names).all()
-    first: date | None = session.execute(FIRST_DAY).scalar()
     *past, today = rows
+    first: date | None = today.first_day
     known = [row.income for row in past if first is not None and row.day >= first]
     return Comparison(
         today=today.income,
