@@ -4,6 +4,7 @@ system  the running system, one for all tests here; system.address, system.env
 visit   visit(login, language="en", scheme="light", width=1280, scripts=True): a Visitor, signed in
         unless login is None. At the end no page may have broken the content security policy,
         written an error to the console, failed in a script, or asked another origin.
+visiting  makes contexts that give such a function: for fixtures that outlive a test
 rows    rows(statement, …): what the system's database says
 busy    busy(2): the login of somebody with that many open tasks, another one at each call
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import psycopg
@@ -81,8 +83,23 @@ def states() -> dict[str, StorageState]:
     return {}
 
 
+@pytest.fixture(scope="session")
+def visiting(
+    system: Running, browser: Browser, states: dict[str, StorageState]
+) -> Callable[[], AbstractContextManager[Callable[..., Visitor]]]:
+    return lambda: _visiting(system, browser, states)
+
+
 @pytest.fixture
 def visit(
+    visiting: Callable[[], AbstractContextManager[Callable[..., Visitor]]],
+) -> Iterator[Callable[..., Visitor]]:
+    with visiting() as visit:
+        yield visit
+
+
+@contextmanager
+def _visiting(
     system: Running, browser: Browser, states: dict[str, StorageState]
 ) -> Iterator[Callable[..., Visitor]]:
     visitors: list[Visitor] = []

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import requests
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import BrowserContext, Page, Request, expect
 
@@ -32,6 +33,8 @@ PASSWORD = "a-parrot-is-paid-daily"
 REFUSAL = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
 TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 RULES = {"runOnly": TAGS}
+# axe's copy of each stylesheet and medium serves no rule that is asked for here: no page has sound.
+FOUND_ALONE = {"resultTypes": ["violations"], "preload": False}
 COLOURS = {"runOnly": ["color-contrast"]}
 BUT_COLOURS = {"runOnly": TAGS, "rules": {"color-contrast": {"enabled": False}}}
 STICKING_OUT = """() => {
@@ -41,6 +44,22 @@ STICKING_OUT = """() => {
     .filter((element) => element.getBoundingClientRect().right > width + 0.5)
     .map((element) => element.cloneNode(false).outerHTML + element.textContent.slice(0, 40));
 }"""
+# Rows, choices and marks of charts that bring nothing new: each of their elements is of a kind that
+# stands before them, by tag, classes, attributes, and whether it has text. They cost axe most.
+SHORTEN = """() => {
+  const kind = (element) => [element.tagName, ...element.classList, ...element.getAttributeNames(),
+                             Boolean(element.textContent.trim())].join(" ");
+  for (const list of document.querySelectorAll("tbody, select, datalist, ul, svg, svg g")) {
+    const known = new Set();
+    for (const child of [...list.children]) {
+      const kinds = [child, ...child.querySelectorAll("*")].map(kind);
+      if (kinds.every((one) => known.has(one))) child.remove();
+      else for (const one of kinds) known.add(one);
+    }
+  }
+}"""
+FILES = """() => [...document.querySelectorAll("[src], link[href]")].map(
+  (element) => element.src || element.href)"""
 DOUBLED_IDS = """() => {
   const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
   return [...new Set(ids.filter((id, index) => ids.indexOf(id) !== index))];
@@ -54,6 +73,13 @@ def chromium_path() -> str | None:
     return next((path for path in map(shutil.which, NAMES) if path), None)
 
 
+def weight(url: str, cookies: Mapping[str, str]) -> int:
+    """The bytes that an answer has on the wire, compressed."""
+    headers = {"Accept-Encoding": "gzip"}
+    with requests.get(url, headers=headers, cookies=cookies, stream=True, timeout=15) as answer:
+        return len(answer.raw.read())
+
+
 @dataclass
 class Visitor:
     """One person at one browser; `problems` collects what must not happen on any page."""
@@ -61,6 +87,7 @@ class Visitor:
     context: BrowserContext
     address: str
     problems: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)  # since the page was opened
 
     def __post_init__(self) -> None:
         self.page = self.context.new_page()
@@ -71,6 +98,7 @@ class Visitor:
 
     def open(self, path: str) -> Page:
         """Open a page of the system under test, with those of its parts that load alone."""
+        self.asked.clear()
         self.page.goto(self.address + path)
         expect(self.page.locator("[data-loading]")).to_have_count(0)
         return self.page
@@ -89,6 +117,10 @@ class Visitor:
         page.wait_for_url(lambda url: "/sign-in" not in url)
         return page
 
+    def shorten(self) -> None:
+        """Leave of each list in the page that is open what differs."""
+        self.page.evaluate(SHORTEN)
+
     def sticking_out(self) -> list[str]:
         """What makes the page scroll sideways, nothing when it does not."""
         found: list[str] = self.page.evaluate(STICKING_OUT)
@@ -99,7 +131,7 @@ class Visitor:
         self.page.evaluate(DRAWN)
         if not self.page.evaluate("'axe' in window"):
             self.page.evaluate(AXE_SCRIPT)
-        options = {**rules, "resultTypes": ["violations"]}
+        options = {**rules, **FOUND_ALONE}
         violations: list[dict[str, Any]] = self.page.evaluate(
             "async options => (await axe.run(document, options)).violations", options
         )
@@ -119,6 +151,20 @@ class Visitor:
         if kind in {"error", "warning"} and not REFUSAL.match(text):
             self.problems.append(f"{kind}: {text}")
 
+    def first_visit(self) -> dict[str, int]:
+        """What the page that is open asks for by its address, with its bytes on the wire.
+
+        As if nothing were in the browser's memory; without what a live page asks every few seconds.
+        """
+        files: list[str] = self.page.evaluate(FILES)
+        cookies = {cookie["name"]: cookie["value"] for cookie in self.context.cookies()}
+        return {
+            url: weight(url, cookies)
+            for url in dict.fromkeys([*self.asked, *files])
+            if not url.endswith("/version")
+        }
+
     def _check_origin(self, request: Request) -> None:
+        self.asked.append(request.url)
         if not request.url.startswith((f"{self.address}/", "data:")):
             self.problems.append(f"request to {request.url}")
