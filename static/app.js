@@ -26,6 +26,9 @@
     }
   }
 
+  // What stands in for a script is only text in a page, but fields in what a swap brought.
+  const dropUnscripted = () => all("noscript").forEach((element) => element.remove());
+
   const completeButtons = () => all("[data-complete]");
 
   // Remembered before the request, because a button that is disabled meanwhile loses its focus.
@@ -40,6 +43,7 @@
 
   document.addEventListener("htmx:after:swap", (event) => {
     const { ctx } = event.detail;
+    dropUnscripted();
     bringDraftsBack();
     markWrongLine();
     if (ctx.response?.status === 422 && focusFirstError(document)) return;
