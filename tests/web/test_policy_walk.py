@@ -106,6 +106,7 @@ TABLE = {
     "accounting.report_csv": ACCOUNTANT,
     "accounting.close_day": ACCOUNTANT,
     "accounting.payout_run": ACCOUNTANT,
+    "accounting.payout_run_version": ACCOUNTANT,
     "accounting.end_day": ACCOUNTANT,
     "accounting_api.show_all_account_transfers": ACCOUNTANT,
     "accounting.report_xlsx": ACCOUNTANT,

@@ -17,7 +17,7 @@ from app.accounting.queries import LedgerFilter, Period, Preview, parse_day
 from app.kernel import settings
 from app.kernel.db import db
 from app.kernel.errors import BadInput, Conflict
-from app.web import htmx
+from app.web import htmx, live
 from app.web.access import current_actor, requires
 from app.web.arguments import whole_number
 from app.web.language import translated
@@ -73,8 +73,9 @@ def end_day() -> Response:
 def payout_run(day: str) -> Response:
     """The closing report: what a day brought and paid to whom, the mail of each, and its seal."""
     wanted = _asked_day(day)
-    if htmx.wants_fragment() and "cursor" not in request.args:
+    if htmx.wants_fragment() and not {"cursor", "mails"} & request.args.keys():
         return _closing_now(wanted)
+    mails = _mails_version(wanted)  # before their states
     run = queries.closing_report(db.session(), wanted)
     rows = queries.payouts_of_day(db.session(), wanted, after=whole_number("cursor") or 0)
     shown, more = rows[:PAYOUTS_SHOWN], len(rows) > PAYOUTS_SHOWN
@@ -92,8 +93,23 @@ def payout_run(day: str) -> Response:
             "accounting.report", **arguments(LedgerFilter(period=Period(wanted, wanted)))
         ),
         progress=_progress(wanted) if run.status == "closing" else None,
+        version=mails,
+        is_whole=not more and "cursor" not in request.args,
+        version_url=url_for("accounting.payout_run_version", day=wanted.isoformat()),
+        renewal_url=url_for("accounting.payout_run", day=wanted.isoformat(), mails="now"),
         **names,
     )
+
+
+@blueprint.get("/payouts/<day>/version")
+@requires("see_all_transfers")
+def payout_run_version(day: str) -> Response:
+    """Whether the state of a mail of that day's payouts has changed since If-None-Match."""
+    return live.answer(_mails_version(_asked_day(day)))
+
+
+def _mails_version(day: date) -> str:
+    return live.version(mails=".".join(map(str, queries.mails_of_day(db.session(), day))))
 
 
 def _closing_now(day: date) -> Response:

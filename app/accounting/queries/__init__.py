@@ -8,6 +8,7 @@ from app.accounting.queries.days import (
     closing_progress,
     closing_report,
     ledger_days,
+    mails_of_day,
     payouts_of_day,
 )
 from app.accounting.queries.exports import export_of, exports_of
@@ -69,6 +70,7 @@ __all__ = [
     "exports_of",
     "ledger_days",
     "ledger_version",
+    "mails_of_day",
     "months_of",
     "named_period",
     "parse_day",

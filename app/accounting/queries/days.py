@@ -72,6 +72,13 @@ CROSS JOIN LATERAL (
   FROM payouts p LEFT JOIN emails e ON e.payout_id = p.id WHERE p.business_day = d.day) AS p
 WHERE d.day = :day AND d.status <> 'open'
 """)
+# What changes while a day's mails are sent: how many are in each state, and how often they were
+# tried.
+MAILS_OF_DAY = sql("""
+SELECT count(*) FILTER (WHERE e.state = 'sent'), count(*) FILTER (WHERE e.state = 'sending'),
+       count(*) FILTER (WHERE e.state IN ('failed', 'unknown')), coalesce(sum(e.attempts), 0)
+FROM payouts p JOIN emails e ON e.payout_id = p.id WHERE p.business_day = :day
+""")
 # The next day that closing would close, and whether it has ended.
 NEXT_DAY = sql("""
 WITH next AS (
@@ -164,6 +171,11 @@ def payouts_of_day(
 ) -> Sequence[Any]:
     """The payouts of a day in order, each with the state of its mail; `limit` + 1 of them."""
     return session.execute(PAYOUTS_OF_DAY, {"day": day, "after": after, "limit": limit + 1}).all()
+
+
+def mails_of_day(session: Session, day: date) -> tuple[int, ...]:
+    """Numbers that change when the state of a mail of that day's payouts does."""
+    return tuple(map(int, session.execute(MAILS_OF_DAY, {"day": day}).one()))
 
 
 def closing_progress(session: Session, day: date) -> Any:
