@@ -28,7 +28,8 @@ SELECT pg_advisory_xact_lock(6), set_config('enable_seqscan', 'off', true),
 # Tells each person what a batch did to them; what was told before drops out. Whose task it was
 # stands in the board's log before the entry of the event, which is append-only and in order: so
 # events do not carry it, and a replay says the same. Nobody is told what they drew themselves,
-# since the page shows it at once.
+# since the page shows it at once. A line that was read and says more now is unread again, with the
+# few that came after it.
 TELL = sql("""
 WITH heard AS MATERIALIZED (
   SELECT DISTINCT ON (e.event_id) e.event_id, e.type, e.task_id, e.user_id, e.actor_id,
@@ -65,6 +66,10 @@ WITH heard AS MATERIALIZED (
   ON CONFLICT (user_id, occurred_at, actor_id) DO UPDATE SET given = n.given + excluded.given,
     kept = n.kept + excluded.kept, taken = n.taken + excluded.taken, paid = n.paid + excluded.paid
   RETURNING id, user_id, actor_id, occurred_at
+), again AS (
+  UPDATE notification_readers r SET read_up_to = l.id - 1
+  FROM (SELECT user_id, min(id) AS id FROM lines GROUP BY user_id) AS l
+  WHERE r.user_id = l.user_id AND r.read_up_to >= l.id
 ), told AS (
   INSERT INTO notification_events (event_id, user_id, kind, notification_id, task_id)
   SELECT f.event_id, f.user_id, f.kind, l.id, f.task_id
@@ -137,7 +142,7 @@ def tell(session: Session, events: Sequence[Event]) -> None:
 
 @command
 def mark_read(session: Session, actor: Actor, *, up_to: int) -> None:
-    """Mark one's own lines up to the id `up_to` as read; none becomes unread again."""
+    """Mark one's own lines up to the id `up_to` as read, until one of them says more."""
     actor.require("see_own_notifications")
     session.execute(MARK_READ, {"user_id": actor.user_id, "up_to": up_to})
 

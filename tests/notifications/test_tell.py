@@ -81,6 +81,25 @@ def test_a_reassignment_is_one_line_a_person_also_over_many_batches(
     assert all(row.said == row.there for row in board.company.rows(COUNTS))
 
 
+def test_a_line_that_was_read_is_unread_again_when_it_says_more(
+    board: Board, ann: Any, bob: Any
+) -> None:
+    call, session = board.company.call, board.company.session
+    board.give(ann, *(f"task {n}" for n in range(6)), by=ann)
+    board.give(bob, by=bob)
+    board.reassign_to(bob)
+    board.relay(batch=9, max_batches=1)
+    newest = board.company.value("SELECT max(id) FROM notifications")
+    for person in (ann, bob):
+        call(commands.mark_read, person.actor, up_to=newest)
+        assert queries.unread_count(session, person.id) == 0
+    board.relay()
+    assert [queries.unread_count(session, person.id) for person in (ann, bob)] == [1, 1]
+    board.relay()
+    call(commands.mark_read, ann.actor, up_to=newest)
+    assert queries.unread_count(session, ann.id) == 0
+
+
 def test_whose_task_it_was_is_known_through_a_row_of_moves(
     board: Board, ann: Any, bob: Any, make_user: Callable[..., Any]
 ) -> None:
