@@ -15,11 +15,13 @@ from app.web.forms import Form
 blueprint = Blueprint("styleguide", __name__)
 
 IMPORTS = """
-{% from 'macros/forms.html' import tokens, button, link_button, field, textarea, file_field, select,
-   error_summary with context %}
-{% from 'macros/data.html' import amount, when, on_day, who, badge, tiles, tile, empty, pager %}
+{% from 'macros/forms.html' import tokens, sure, button, link_button, field, textarea, file_field,
+   select, error_summary with context %}
+{% from 'macros/data.html' import amount, when, on_day, who, badge, notice, table, tiles, tile,
+   empty, pager %}
 {% from 'macros/charts.html' import bars, steps, lines, sparkline %}
 {% from 'macros/overlays.html' import dialog, toast, key_line %}
+{% from 'macros/progress.html' import progress %}
 {% from 'macros/words.html' import task_state %}
 {% from 'macros/icons.html' import icon %}
 """

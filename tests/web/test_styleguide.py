@@ -24,7 +24,7 @@ def test_every_component_is_in_it(app):
     calls = " ".join(call for _, call in samples(app))
     macros = {
         name
-        for file in ("forms", "data", "charts", "overlays", "icons")
+        for file in ("forms", "data", "charts", "overlays", "icons", "progress")
         for name in re.findall(r"{% macro (\w+)\(", (MACROS / f"{file}.html").read_text())
     }
     missing = {name for name in macros - NOT_SHOWN if not re.search(rf"\b{name}\(", calls)}
