@@ -81,13 +81,28 @@ def test_a_manager_searches_the_board_and_reassigns_it(visit, rows):
     expect(page.locator("h1")).to_have_text(f"{count} tasks were reassigned")
 
 
-def test_the_board_goes_on_page_by_page(visit):
-    page = visit("manager").open("/tasks")
-    expect(page.locator("#list tbody:not(.pager) tr")).to_have_count(50)
-    page.get_by_role("link", name="Load more").click()
-    expect(page.locator("#list tbody:not(.pager) tr")).to_have_count(100)
-    lines = page.locator("#list tbody:not(.pager) tr").evaluate_all("rows => rows.map(r => r.id)")
-    assert len(set(lines)) == 100
+def test_the_board_goes_on_page_by_page_whatever_is_added_and_finished_meanwhile(visit, busy, rows):
+    login = busy(1)
+    page = visit("manager").open("/tasks?state=open")
+    lines = page.locator("#list tbody:not(.pager) tr")
+    expect(lines).to_have_count(50)
+    open_then = "SELECT 'line-' || id FROM tasks WHERE NOT is_finished ORDER BY id DESC"
+    before = [line for (line,) in rows(open_then)]
+    other = visit(login).open("/tasks/mine")
+    task = other.locator("#tasks tr").first.get_attribute("id")
+    other.locator("[data-complete]").first.click()
+    expect(other.locator(f"#{task}")).to_have_class(re.compile("done"))
+    other.get_by_role("textbox", name="New task").fill("Added while somebody pages")
+    other.get_by_role("button", name="Create task").click()
+    expect(other.locator("#new .notice")).to_contain_text("Added while somebody pages")
+    for _ in range((len(before) - 1) // 50):
+        page.get_by_role("link", name="Load more").click()
+        expect(page.locator(".htmx-request")).to_have_count(0)
+    shown = lines.evaluate_all("rows => rows.map(r => r.id)")
+    finished = task.replace("task", "line")  # shown if it was loaded before it was finished
+    assert [line for line in shown if line != finished] == [
+        line for line in before if line != finished
+    ]
 
 
 def test_an_accountant_reports_and_ends_the_day(visit):
@@ -114,6 +129,8 @@ def test_an_accountant_reports_and_ends_the_day(visit):
     assert tile(page, "Paid") == to_pay
     people = page.locator("[id^=payout-]").count()
     assert tile(page, "Recipients").split()[0] == str(people)
+    expect(page.locator(".tiles")).to_contain_text(f"{people} / {people}")  # mails, once sent
+    expect(page.locator("[id^=payout-] .badge.good")).to_have_count(people)
 
 
 def test_an_administrator_reads_analytics(visit):

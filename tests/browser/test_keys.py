@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.visitors import PASSWORD
 
 pytestmark = pytest.mark.browser
 OTHER_LAYOUT = """([key, code, shiftKey]) => document.activeElement.dispatchEvent(
@@ -79,3 +81,79 @@ def test_shortcuts_can_be_switched_off(visit):
     expect(page.locator("[aria-keyshortcuts]")).to_have_count(0)
     page.get_by_role("button", name="Undo").click()
     expect(choice).to_have_value("on")
+
+
+def reach(page: Page, target: Locator) -> None:
+    """Press Tab until `target` has the focus."""
+    for _ in range(150):
+        page.keyboard.press("Tab")
+        if target.evaluate("element => element === document.activeElement"):
+            return
+    pytest.fail(f"{target} cannot be reached by Tab")
+
+
+def choose(page: Page, target: Locator) -> None:
+    """Go to `target` by Tab, and press Enter."""
+    reach(page, target)
+    page.keyboard.press("Enter")
+
+
+def enter(page: Page, login: str) -> None:
+    """Sign in by the keyboard."""
+    reach(page, page.get_by_label("Login"))
+    page.keyboard.type(login)
+    reach(page, page.get_by_label("Password"))
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: "/sign-in" not in url)
+
+
+def test_an_employee_earns_by_tab_and_enter_alone(visit, busy):
+    page = visit().open("/sign-in")
+    enter(page, busy(2))
+    row = page.locator("#tasks tr").first
+    choose(page, row.get_by_role("button", name="Complete"))
+    expect(row).to_have_class(re.compile("done"))
+    assert page.evaluate("document.activeElement.matches('[data-complete]')")
+    name = row.locator(".name").inner_text()
+    choose(page, page.get_by_role("navigation").get_by_role("link", name="My account"))
+    line = page.locator("table.statement tr[id^=line-]").first
+    assert line.locator(".name").inner_text() in name
+
+
+def test_a_manager_reassigns_by_tab_and_enter_alone(visit):
+    page = visit().open("/sign-in")
+    enter(page, "manager2")
+    choose(page, page.get_by_role("link", name="Reassign all"))
+    choose(page, page.get_by_role("button", name=re.compile("^Reassign")))
+    expect(page.locator("h1")).to_contain_text("reassigned")
+
+
+def test_an_accountant_ends_the_day_by_tab_and_enter_alone(visit):
+    visitor = visit()
+    page = visitor.open("/sign-in")
+    enter(page, "accountant")
+    choose(page, page.get_by_role("link", name="Close the day"))
+    end = page.get_by_role("button", name="End the day")
+    choose(page, end)
+    sure = page.get_by_role("dialog", name="Are you sure?")
+    expect(sure.get_by_role("button", name="Cancel")).to_be_focused()
+    assert visitor.barriers() == []
+    page.keyboard.press("Escape")
+    expect(end).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/payouts/\d{4}-\d\d-\d\d$"))
+    expect(page.get_by_role("status").first).to_have_text("The day is closed.")
+
+
+def test_an_administrator_looks_around_by_tab_and_enter_alone(visit):
+    page = visit().open("/sign-in")
+    enter(page, "admin")
+    expect(page.locator("h1")).to_have_text("Analytics")
+    choose(page, page.locator("summary", has_text="The same as a table").first)
+    expect(page.locator(".chart-figure table").first).to_be_visible()
+    choose(page, page.get_by_role("navigation").get_by_role("link", name="Health"))
+    reach(page, page.get_by_label("Reason"))
+    expect(page.get_by_role("heading", name="Emergency stop")).to_be_visible()
