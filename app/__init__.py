@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import partial
 
+import click
 from flask import Flask
 from flask_migrate import Migrate
 
@@ -18,6 +19,7 @@ from app.demo.company import sign_in_offer
 from app.guardian.pages import blueprint as guardian_pages
 from app.kernel import settings as kernel_settings
 from app.kernel.db import db
+from app.kernel.errors import SettingsError
 from app.kernel.settings import Settings
 from app.notifications.pages import blueprint as notifications_pages
 from app.outbox import doorbell
@@ -51,7 +53,7 @@ from app.web.application import Application
 
 def create_app(settings: Settings | None = None, *, process: str = "web") -> Flask:
     """The application, from `settings` or the environment; `process` is `web` or `worker`."""
-    settings = settings or Settings.from_env(os.environ)
+    settings = settings or _settings()
     app = Application(__name__, template_folder="../templates", static_folder="../static")
     kernel_settings.use(settings)
     config.configure(app, settings, process=process)
@@ -97,3 +99,13 @@ def create_app(settings: Settings | None = None, *, process: str = "web") -> Fla
     app.config["DEMO_SIGN_IN"] = sign_in_offer(settings)
     access.check_policies(app)
     return app
+
+
+def _settings() -> Settings:
+    """The settings of the environment; a command line says in one line what is wrong with them."""
+    try:
+        return Settings.from_env(os.environ)
+    except SettingsError as error:
+        if click.get_current_context(silent=True) is None:
+            raise
+        raise click.ClickException(error.message) from error

@@ -24,6 +24,7 @@ from app.kernel.db import db, in_transaction
 from app.kernel.errors import Stopped
 from app.kernel.policy import Role
 from app.kernel.settings import Settings
+from app.notifications.consumer import CONSUMER as NOTIFICATIONS
 from app.outbox import relay
 from app.outbox.rebase import Rebased, rebase
 from app.tasks import commands as tasks
@@ -192,6 +193,35 @@ def test_a_cursor_that_names_no_event_goes_back_to_the_beginning(
         events -= sabotage.startswith("DELETE")
         assert company.post() == relay.Drained(events)
         assert company.value(LEDGER) == ledger
+
+
+TOLD = "SELECT id, user_id, given, kept, taken, paid FROM notifications ORDER BY id"
+
+
+def test_people_are_told_nothing_twice_when_a_cursor_is_lost(
+    app: Flask,
+    call: Callable[..., Any],
+    company: Company,
+    make_user: Callable[..., User],
+    settings: Settings,
+    superuser: psycopg.Connection[Any],
+) -> None:
+    play(app, make_user)
+    call(relay.drain, NOTIFICATIONS)
+    told, events = company.rows(TOLD), company.value("SELECT count(*) FROM outbox")
+    assert told
+    superuser.execute("UPDATE outbox_cursors SET id = id + 1000000")
+    assert call(rebase, settings).lost_cursors == ("accounting", "notifications")
+    assert call(relay.drain, NOTIFICATIONS).events == events
+    assert company.rows(TOLD) == told
+    # The control: with nothing known of what was told, all of it is.
+    superuser.execute("DELETE FROM notification_events; DELETE FROM notifications")
+    superuser.execute("UPDATE outbox_cursors SET id = id + 1000000")
+    call(rebase, settings)
+    call(relay.drain, NOTIFICATIONS)
+    again = company.rows(TOLD)
+    assert [row[1:] for row in again] == [row[1:] for row in told]
+    assert again[0].id > told[-1].id
 
 
 def test_a_sound_log_is_left_as_it_is(
