@@ -24,10 +24,12 @@ import requests
 
 from app import create_app
 from app.auth.commands import create_user, issue_token
+from app.guardian.commands import resume, stop
 from app.kernel import clock
 from app.kernel.db import db, in_transaction
 from app.kernel.policy import Role
 from app.kernel.settings import Settings
+from embedded.postgres import DATABASE, Cluster
 from tests.flows.running import Running, started
 from tests.oracle import findings
 
@@ -37,6 +39,8 @@ EMPLOYEES = 20
 HANDS = 8
 KILLS = 5
 DRAIN_S = 60
+STOP_S = 1.0
+FENCES = "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE tgname LIKE '%\\_fence'"
 PAYOUT_MAILS = "SELECT count(*) FROM emails WHERE payout_id IS NOT NULL"
 
 
@@ -179,6 +183,75 @@ def test_readers_of_the_status_see_an_empty_outbox(company: Running) -> None:
 
     assert answer.returncode == 0, answer.stderr
     assert " 0 waiting, 0 dead letters" in answer.stdout
+
+
+@pytest.mark.parametrize("is_fenced", [True, False], ids=["stop", "control"])
+def test_a_stop_is_effective_in_every_process_within_a_second(
+    company: Running, tokens: dict[str, str], *, is_fenced: bool
+) -> None:
+    with _inside(company):
+        with _fences(company, are_up=is_fenced), _creating(company, tokens["mary"]) as statuses:
+            began = time.monotonic()
+            stop(None, reason="a drill", origin="command line")
+            last_s = _last_writes_s(company, began)
+        resume(None, reason="the drill is over")
+    # The web writes the board's log, the worker transfers; the scheduler writes through the worker.
+    assert last_s.keys() == {"logs", "account_transfers"}
+    assert (max(last_s.values()) < STOP_S) == is_fenced, last_s
+    assert (503 in statuses) == is_fenced
+    assert statuses <= {201, 503}
+
+
+@contextlib.contextmanager
+def _fences(company: Running, *, are_up: bool) -> Iterator[None]:
+    """With the fence of every table as it is, or down."""
+    with psycopg.connect(Cluster(company.data_dir).superuser_url(DATABASE)) as superuser:
+        superuser.autocommit = True
+        fences = superuser.execute(FENCES).fetchall() if not are_up else []
+        try:
+            for table, fence in fences:
+                superuser.execute(f"ALTER TABLE {table} DISABLE TRIGGER {fence}")
+            yield
+        finally:
+            for table, fence in fences:
+                superuser.execute(f"ALTER TABLE {table} ENABLE TRIGGER {fence}")
+
+
+@contextlib.contextmanager
+def _creating(company: Running, token: str) -> Iterator[set[int]]:
+    """With hands that create tasks all the time, and the worker posting them: their statuses."""
+    statuses: set[int] = set()
+    enough = threading.Event()
+
+    def work() -> None:
+        while not enough.is_set():
+            answer = _post(company, token, "/api/v1/tasks", {"name": "Mend it again"})
+            statuses.add(answer.status_code)
+
+    with ThreadPoolExecutor(2) as pool:
+        hands = [pool.submit(work) for _ in range(2)]
+        try:
+            time.sleep(0.5)
+            yield statuses
+        finally:
+            enough.set()
+        for hand in hands:
+            hand.result()
+
+
+def _last_writes_s(company: Running, began: float) -> dict[str, float]:
+    """How long after `began` each table was written to last, until now or in the next moments."""
+    now = time.monotonic()
+    last = dict.fromkeys(("logs", "account_transfers"), now - began)
+    with psycopg.connect(company.env["DATABASE_URL"], autocommit=True) as connection:
+        newest = {table: _one(connection, f"SELECT max(id) FROM {table}") for table in last}
+        while time.monotonic() < now + 2 * STOP_S:
+            for table, before in newest.items():
+                newest[table] = _one(connection, f"SELECT max(id) FROM {table}")
+                if newest[table] != before:
+                    last[table] = time.monotonic() - began
+            time.sleep(0.02)
+    return last
 
 
 def _import_backlog(company: Running, folder: Path) -> None:
