@@ -61,7 +61,7 @@ def _refusing(function: Callable[..., None]) -> Callable[..., None]:
             lines = [f"{error.title}:", *map(str, error.faults)]
             raise click.ClickException("\n  ".join(lines)) from error
         except AtesError as error:
-            raise click.ClickException(error.message) from error
+            raise click.ClickException(error.in_one_line) from error
 
     return run
 
@@ -215,11 +215,10 @@ def list_dead_letters(everything: bool) -> None:  # noqa: FBT001 - click passes 
 
 @outbox.command("retry")
 @click.argument("letter", type=int)
-@click.option("--consumer", default=CONSUMERS[0].name, show_default=True)
 @_refusing
-def retry_dead_letter(letter: int, consumer: str) -> None:
+def retry_dead_letter(letter: int) -> None:
     """Deliver the parked event LETTER again. Ends with 1 when it fails again."""
-    if not retry_letter(None, consumer=consumer, letter_id=letter):
+    if not retry_letter(None, letter_id=letter):
         raise click.ClickException("it failed again; its cause was updated")
     click.echo("delivered")
 

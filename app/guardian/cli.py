@@ -95,7 +95,7 @@ def _refusing(work: Any) -> Any:
     try:
         return work()
     except AtesError as error:
-        click.echo(f"Error: {error.message}", err=True)
+        click.echo(f"Error: {error.in_one_line}", err=True)
         sys.exit(1)
     finally:
         db.session.remove()

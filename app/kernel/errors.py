@@ -19,6 +19,11 @@ class AtesError(Exception):
     def message(self) -> str:
         return str(self.args[0])
 
+    @property
+    def in_one_line(self) -> str:
+        """All that is wrong, for a command line."""
+        return self.message
+
 
 class SettingsError(AtesError):
     """A setting is missing or wrong; the process does not start."""
@@ -37,6 +42,11 @@ class BadInput(AtesError):
     ) -> None:
         super().__init__(message)
         self.fields: dict[str, str] = dict(fields or {})
+
+    @property
+    def in_one_line(self) -> str:
+        faults = "; ".join(f"{name}: {fault}" for name, fault in self.fields.items())
+        return faults or self.message
 
 
 class Malformed(AtesError):

@@ -45,6 +45,7 @@ UPDATE dead_letters SET state = 'discarded', settled_at = now(), settled_by = :a
   reason = :reason
 WHERE id = :id AND state = 'parked'
 """)
+CONSUMER_OF = sql("SELECT consumer FROM dead_letters WHERE id = :id AND state = 'parked'")
 LIST = sql("""
 SELECT d.id, d.consumer, d.event_id, d.type, d.cause, d.fingerprint, d.state, d.attempts,
        d.parked_at, d.retry_at, d.reason
@@ -88,6 +89,15 @@ def retry(
         return False
     session.execute(RETRIED, {"id": letter_id, "actor_id": actor.user_id if actor else None})
     return True
+
+
+@command
+def consumer_of(session: Session, letter_id: int) -> str:
+    """The name of the consumer that a letter is parked for. Raises NotFound."""
+    name: str | None = session.execute(CONSUMER_OF, {"id": letter_id}).scalar()
+    if name is None:
+        raise NotFound("No such dead letter is parked")
+    return name
 
 
 @command

@@ -22,12 +22,39 @@ def test_stop_and_resume(app: Flask, company: Company) -> None:
     stopped = run(args=["stop", "--reason", "a drill"])
     assert stopped.exit_code == 0
     assert "no change can commit any more" in stopped.output
-    assert run(args=["resume", "--reason", " "]).exit_code == 1
+    no_reason = run(args=["resume", "--reason", " "])
+    assert no_reason.exit_code == 1
+    assert "reason: Give a reason" in no_reason.output
     assert run(args=["resume", "--reason", "over"]).exit_code == 0
     again = run(args=["resume", "--reason", "over"])
     assert again.exit_code == 1
     assert "not stopped" in again.output
     assert company.value("SELECT count(*) FROM alerts") == 2
+
+
+PARK = """
+WITH told AS (
+  INSERT INTO outbox (type, schema_version) VALUES ('TaskPainted', 1) RETURNING *)
+INSERT INTO dead_letters (consumer, event_id, xid, outbox_id, type, cause, fingerprint)
+SELECT 'notifications', event_id, xid, id, type, 'made up', '' FROM told RETURNING id
+"""
+
+
+def test_dead_letters_of_any_consumer_are_retried_and_given_up(
+    app: Flask, company: Company
+) -> None:
+    letter = str(company.value(PARK))
+    run = app.test_cli_runner().invoke
+    failed = run(args=["outbox", "retry", letter])
+    assert failed.exit_code == 1
+    assert "failed again" in failed.output
+    no_reason = run(args=["outbox", "discard", letter, "--reason", ""])
+    assert no_reason.exit_code == 1
+    assert "reason: Give a reason" in no_reason.output
+    assert run(args=["outbox", "discard", letter, "--reason", "made up"]).exit_code == 0
+    assert run(args=["outbox", "retry", letter]).exit_code == 1
+    decisions = company.rows("SELECT details->>'consumer' AS of FROM audit_log ORDER BY id")
+    assert [decision.of for decision in decisions] == ["notifications"] * 2
 
 
 def test_check_ends_with_1_when_something_is_found(

@@ -48,11 +48,12 @@ def discard_letters(
 
 
 @command
-def retry_letter(_session: Session, actor: Actor | None, *, consumer: str, letter_id: int) -> bool:
+def retry_letter(_session: Session, actor: Actor | None, *, letter_id: int) -> bool:
     """Deliver one parked letter again; whether it was taken. Raises NotFound.
 
     `actor` is None for the command line.
     """
+    consumer = dead_letters.consumer_of(letter_id)
     chosen = consumer_named(consumer)
     if chosen is None:
         raise NotFound("No such dead letter is parked")
@@ -64,8 +65,9 @@ def retry_letter(_session: Session, actor: Actor | None, *, consumer: str, lette
 @command
 def discard_letter(_session: Session, actor: Actor | None, *, letter_id: int, reason: str) -> None:
     """Give one parked letter up. Raises BadInput without a reason, NotFound."""
+    consumer = dead_letters.consumer_of(letter_id)
     dead_letters.discard(letter_id, reason=reason, actor=actor)
-    _record(actor, "discard_dead_letters", "", {"ids": [letter_id], "reason": reason})
+    _record(actor, "discard_dead_letters", consumer, {"ids": [letter_id], "reason": reason})
 
 
 @command
