@@ -21,7 +21,8 @@ POSTED = """
 SELECT NOT EXISTS (SELECT FROM outbox o LEFT JOIN outbox_cursors c ON c.consumer = 'accounting'
                    WHERE (o.xid, o.id) > (coalesce(c.xid, '0'), coalesce(c.id, 0)))
 """
-NEWEST = "SELECT xid::text, id FROM outbox ORDER BY xid DESC, id DESC LIMIT 1"
+# Ordered by the column: by its name alone it would be by the text, in which 999 is above 1000.
+NEWEST = "SELECT o.xid::text, o.id FROM outbox o ORDER BY o.xid DESC, o.id DESC LIMIT 1"
 PASSED = """
 SELECT (xid, id) >= (CAST(%s AS xid8), CAST(%s AS bigint)) FROM outbox_cursors
 WHERE consumer = 'accounting'
