@@ -49,7 +49,7 @@ def power_lost(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
         return storm(stage, dice, _cut_power)
     with _asynchronous(system):
         outcome = storm(stage, dice, _cut_power)
-    if not (outcome.lost or outcome.wrong):
+    if not outcome.is_harmed:
         return outcome
     with _kept_disk(system), _unsynced(system):  # which may leave nothing that starts again
         return storm(Stage(system, stage.seconds, 1), dice, _cut_power)

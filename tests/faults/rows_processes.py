@@ -24,7 +24,8 @@ WHERE datname = current_database() AND pid <> pg_backend_pid()
 ORDER BY state = 'idle' LIMIT 8
 """
 WAL_WRITER_STOPS = ("synchronous_commit = off", "wal_writer_delay = '10s'")
-REDONE_S = 5.0
+# From a worker's kill until its work is done again; longer beside other tests on a small machine.
+REDONE_S, REDONE_BUSY_S = 5.0, 30.0
 WAVES = 4
 
 
@@ -38,7 +39,8 @@ def worker_killed(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
     outcome = storm(stage, dice, _kill_worker)
     if not sabotaged:
         typical_s = statistics.median_high(outcome.figures[REDONE])
-        outcome.check(typical_s <= REDONE_S, f"done again after {typical_s:.1f} s")
+        limit_s = REDONE_BUSY_S if stage.is_short else REDONE_S
+        outcome.check(typical_s <= limit_s, f"done again after {typical_s:.1f} s")
     return outcome
 
 
