@@ -32,6 +32,7 @@ SELECT 'Mend ' || id, id, id FROM users WHERE role = 'developer' RETURNING id, a
 MAILS = sql("SELECT state::text, attempts, message_id, last_error FROM emails ORDER BY id")
 LATER = sql("UPDATE emails SET due_at = now() - interval '1 second' WHERE state = 'queued'")
 PAID = sql("SELECT count(*), count(DISTINCT account_id) FROM payouts")
+IS_DUE = sql("SELECT EXISTS (SELECT FROM emails WHERE state = 'queued' AND due_at <= now())")
 DUE_LATER = sql("SELECT count(*) FROM emails WHERE state = 'queued' AND due_at > now()")
 TIMEOUT_S = 0.3
 
@@ -106,6 +107,8 @@ def refuses(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
             for attempt in range(payments.MAX_ATTEMPTS):
                 server.manner = "hang" if attempt == 1 and not sabotaged else "refuse"
                 _try_to_send(outcome, waits=attempt < payments.MAX_ATTEMPTS - 1)
+                if sabotaged and outcome.wrong:  # nor will the rest be better
+                    break
         finally:
             payments.NOT_SENT = not_sent
         states = {row.state for row in db.session.execute(MAILS)}
@@ -183,6 +186,8 @@ def _try_to_send(outcome: Outcome, *, waits: bool) -> None:
 def _send_all(outcome: Outcome) -> None:
     in_transaction(lambda session: session.execute(LATER))
     for _ in range(8):  # a round gives up early when the server is away
+        if not in_transaction(lambda session: session.execute(IS_DUE).scalar_one()):
+            return
         outcome.acknowledged += payments.send_due_mail(timeout_s=TIMEOUT_S)
         outcome.attempts += 1
 

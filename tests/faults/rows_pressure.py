@@ -69,8 +69,9 @@ def _ask_everything(system: System, app: Any, outcome: Outcome, *, seconds: floa
     threads = [threading.Thread(target=ask, args=(path,), daemon=True) for path in asked]
     for thread in threads:
         thread.start()
+    give_up_at = time.monotonic() + seconds
     for thread in threads:
-        thread.join(seconds)
+        thread.join(max(0.0, give_up_at - time.monotonic()))
     for path, status in asked.items():
         outcome.attempts += 1
         if path not in answers:

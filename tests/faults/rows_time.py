@@ -68,9 +68,10 @@ def three_schedulers(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
         for process in more:
             process.kill()
             process.wait()
-    runs = _runs_of_ticks(system)
+    lines = _ticks(system)
+    runs = _runs_of_ticks(lines)
     repeated = {tick: count for tick, count in runs.items() if count > 1}
-    outcome.check(runs, "no job ran at all")
+    outcome.check(lines, "no job ran at all")
     outcome.doubled += sum(count - 1 for count in repeated.values())
     outcome.check(not repeated, f"ran more than once: {repeated}")
     return outcome
@@ -91,14 +92,19 @@ def _ask_for_all_ticks(system: System, _dice: Random) -> int:
     return 0
 
 
-def _runs_of_ticks(system: System) -> Counter[tuple[str, int]]:
+def _ticks(system: System) -> list[str]:
+    """What `counts_its_ticks` wrote: a line for each run of a job."""
+    log = system.data_dir / "ticks.log"
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def _runs_of_ticks(lines: list[str]) -> Counter[tuple[str, int]]:
     """How often each tick's job ran. A run at a tick's very edge may be the tick's before."""
     from app.schedules import SCHEDULE
 
     every_s = {job.name: job.every_s for job in SCHEDULE}
     runs: Counter[tuple[str, int]] = Counter()
-    log = system.data_dir / "ticks.log"
-    for line in log.read_text().splitlines() if log.exists() else []:
+    for line in lines:
         name, at = line.split()
         if float(at) % every_s[name] > 0.5:
             runs[name, int(float(at) // every_s[name])] += 1
