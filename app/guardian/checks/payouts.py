@@ -31,8 +31,8 @@ SELECT e.event_id, e.user_id, e.payload, t.id AS transfer_id, t.amount, t.busine
 FROM {{events}} AS e LEFT JOIN account_transfers t ON t.event_id = e.event_id
 LEFT JOIN accounts a ON a.id = t.owner_account_id
 WHERE e.type = '{PAYOUT.event}'
-  AND (t.kind::text, t.amount::text, t.business_day::text, a.user_id) IS DISTINCT FROM
-      ('{PAYOUT.transfer}', e.payload->>'amount', e.payload->>'business_day', e.user_id)
+  AND (t.kind::text, to_jsonb(t.amount), to_jsonb(t.business_day), a.user_id) IS DISTINCT FROM
+      ('{PAYOUT.transfer}', e.payload->'amount', e.payload->'business_day', e.user_id)
 UNION ALL
 SELECT t.event_id, NULL, NULL, t.id, t.amount, t.business_day FROM {{transfers}} AS t
 WHERE t.kind = '{PAYOUT.transfer}'
