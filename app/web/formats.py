@@ -7,7 +7,7 @@ than the page's queries.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
 
@@ -38,7 +38,7 @@ class MoneyFormat:
         return f"{sign}{self.before}{digits}{self.point}{minor:02d}{self.after}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DateFormat:
     """A language's short forms: the day, the day with its year, the time of day."""
 
@@ -49,12 +49,23 @@ class DateFormat:
 
     def write_day(self, of: date, this_year: int) -> str:
         """`Nov 22`, or `Nov 22, 2025` when that is not this year."""
-        pattern = self.day if of.year == this_year else self.day_and_year
-        return pattern.apply(of, self.locale)
+        return _write_day(self, of.year, of.month, of.day, this_year)
 
     def write_moment(self, local: datetime, this_year: int) -> str:
         """`Nov 22, 16:42`, of a time that is in the reader's zone already."""
-        return f"{self.write_day(local, this_year)}, {self.time.apply(local, self.locale)}"
+        return f"{self.write_day(local, this_year)}, {_write_time(self, local.hour, local.minute)}"
+
+
+# A list's days are few and its times of day at most 1,440: each is put together once.
+@lru_cache(maxsize=4096)
+def _write_day(form: DateFormat, year: int, month: int, day: int, this_year: int) -> str:
+    pattern = form.day if year == this_year else form.day_and_year
+    return pattern.apply(date(year, month, day), form.locale)
+
+
+@lru_cache(maxsize=4096)
+def _write_time(form: DateFormat, hour: int, minute: int) -> str:
+    return form.time.apply(time(hour, minute), form.locale)
 
 
 @lru_cache(maxsize=64)

@@ -13,7 +13,7 @@ from app.auth.commands.credentials import (
     verify_credentials,
 )
 from app.auth.commands.digest import set_digest
-from app.auth.commands.display import Display, set_display
+from app.auth.commands.display import Display, set_display, time_zones
 from app.auth.commands.invitations import (
     accept_first_administrator,
     accept_password_reset,
@@ -56,5 +56,6 @@ __all__ = [
     "set_display",
     "sign_in",
     "sign_out",
+    "time_zones",
     "verify_credentials",
 ]

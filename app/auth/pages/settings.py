@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
-from zoneinfo import available_timezones
 
 from flask import Response, flash, url_for
-from flask_babel import gettext, refresh
+from flask_babel import gettext
 from sqlalchemy import Row
 
 from app.auth import commands, queries
@@ -22,7 +21,7 @@ from app.web.access import current_actor, current_user, requires
 from app.web.flashes import flash_undo
 from app.web.forms import Form
 from app.web.htmx import go_to, page
-from app.web.language import LANGUAGE_COOKIE, THEME_COOKIE, remember
+from app.web.language import LANGUAGE_COOKIE, THEME_COOKIE, refresh, remember
 from app.web.sessions import SignedIn
 
 TOKEN_DAYS = 90
@@ -156,7 +155,7 @@ def _page(form: Form, status: int = 200, *, new_token: str | None = None) -> Res
         form=Form({**_display_of(user), "digest": digest, **form.values}, form.errors),
         sessions=[_session(row, user.session_number) for row in found],
         tokens_list=queries.tokens_of(session, user.id),
-        time_zones=[(name, name) for name in sorted(available_timezones())],
+        time_zones=[(name, name) for name in commands.time_zones()],
         needs_password=needs_password(),
         new_token=new_token,
     )
