@@ -33,6 +33,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
 from itsdangerous import URLSafeTimedSerializer
+from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
@@ -77,6 +78,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         name = "browser" if "browser" in item.path.parts else str(item.path)
         item.add_marker(pytest.mark.xdist_group(name))
     items.sort(key=lambda item: not any(long in str(item.path) for long in LONG))
+
+
+class Compiled(BytecodeCache):
+    """The templates that some application has compiled, for all the others of this process."""
+
+    def __init__(self) -> None:
+        self.bytecode: dict[tuple[str, str], bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if found := self.bytecode.get((bucket.key, bucket.checksum)):
+            bucket.bytecode_from_string(found)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self.bytecode[bucket.key, bucket.checksum] = bucket.bytecode_to_string()
+
+
+COMPILED = Compiled()
 
 
 class Client(FlaskClient):
@@ -196,6 +214,7 @@ def make_app(settings: Settings) -> Iterator[Callable[..., Flask]]:
     def make(**changes: Any) -> Flask:
         app = create_app(replace(settings, **changes))
         app.test_client_class = Client
+        app.jinja_env.bytecode_cache = COMPILED
         apps.append(app)
         return app
 
