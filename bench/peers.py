@@ -31,7 +31,7 @@ EMPLOYEES = 20
 ROUNDS = 2
 EVENTS = 2_000
 WORKERS = 2
-TIMEOUT_S = 120
+TIMEOUT_S = 600
 
 # The first events of the log, as the relay would read them.
 EVENTS_AS_JSON = """

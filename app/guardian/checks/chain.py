@@ -17,17 +17,28 @@ SELECT n.*, coalesce(p.hash, decode(repeat('00', 32), 'hex')) AS previous_ought,
               || int8send(n.last_id) || n.digests) AS hash_ought
 FROM ledger_blocks n LEFT JOIN ledger_blocks p ON p.id = n.id - 1
 """
-_DIGESTS = """
-SELECT string_agg(int8send(t.id) || substring(sha256(convert_to(json_build_array(
-    t.id, t.event_id, t.kind, t.debit_account_id, t.credit_account_id, t.owner_account_id,
-    t.amount, t.balance_after, t.account_version,
-    (extract(epoch FROM t.timestamp) * 1000000)::bigint,
-    (extract(epoch FROM t.recorded_at) * 1000000)::bigint, to_char(t.business_day, 'YYYY-MM-DD'),
-    t.late, t.task_id, t.description, t.reverses_id, t.xid::text)::text, 'UTF8')) FROM 1 FOR 16),
-  ''::bytea ORDER BY t.xid, t.id) AS digests
-FROM account_transfers t
-WHERE t.xid >= b.after_xid AND t.xid <= b.last_xid
-  AND (t.xid, t.id) > (b.after_xid, b.after_id) AND (t.xid, t.id) <= (b.last_xid, b.last_id)
+# Of each block, what its transfers are now. Digests are made by parallel workers, in the ledger's
+# order; a block ends with the transfer that it says. The text is what json_build_array() writes:
+# put together by hand it takes half the time.
+_NOW = """
+SELECT block, string_agg(digest, ''::bytea ORDER BY xid, id) AS digests FROM (
+  SELECT t.xid, t.id, t.digest, 1 + count(n.id) OVER (
+    ORDER BY t.xid, t.id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS block
+  FROM (
+    SELECT t.xid, t.id, int8send(t.id) || substring(sha256(convert_to(concat(
+      '[', t.id, ', "', t.event_id, '", "', t.kind, '", ', t.debit_account_id,
+      ', ', t.credit_account_id, ', ', t.owner_account_id, ', ', t.amount,
+      ', ', t.balance_after, ', ', t.account_version,
+      ', ', (extract(epoch FROM t.timestamp) * 1000000)::bigint,
+      ', ', (extract(epoch FROM t.recorded_at) * 1000000)::bigint,
+      ', "', to_char(t.business_day, 'YYYY-MM-DD'),
+      CASE WHEN t.late THEN '", true, ' ELSE '", false, ' END, coalesce(t.task_id::text, 'null'),
+      ', ', coalesce(to_json(t.description)::text, 'null'),
+      ', ', coalesce(t.reverses_id::text, 'null'), ', "', t.xid, '"]'), 'UTF8'))
+      FROM 1 FOR 16) AS digest
+    FROM account_transfers t ORDER BY t.xid, t.id OFFSET 0) AS t
+  LEFT JOIN ledger_blocks n ON n.last_xid = t.xid AND n.last_id = t.id) AS placed
+GROUP BY block
 """
 
 CHECKS: tuple[Check, ...] = (
@@ -39,7 +50,7 @@ CHECKS: tuple[Check, ...] = (
         whole=f"""
 SELECT b.id AS block, b.is_next, b.previous_hash = b.previous_ought AS is_linked,
        b.hash = b.hash_ought AS is_whole, now.digests = b.digests AS is_as_sealed
-FROM ({_BLOCKS}) AS b CROSS JOIN LATERAL ({_DIGESTS}) AS now
+FROM ({_BLOCKS}) AS b LEFT JOIN ({_NOW}) AS now ON now.block = b.id
 WHERE (b.is_next AND b.previous_hash = b.previous_ought AND b.hash = b.hash_ought
        AND now.digests = b.digests) IS NOT TRUE""",
         increment=f"""

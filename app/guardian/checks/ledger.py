@@ -31,25 +31,18 @@ WHERE a.kind = 'employee' AND (a.balance, a.version)
   IS DISTINCT FROM (coalesce(last.balance_after, 0), coalesce(last.account_version, 0))
 """.format_map(INCREMENT),
     ),
-    Check(
+    checked_both_ways(
         name="each balance after a transfer is that before and the transfer",
         means="A transfer was changed, removed or put in between after it was posted.",
         to_do="The first row named of each account is where its history was touched: compare it"
         " with a backup, and find out who can write to the database.",
-        whole="""
-SELECT id, owner_account_id, account_version, balance_after, summed FROM (
-  SELECT id, owner_account_id, balance_after, account_version,
-         sum(delta_balance) OVER w AS summed, row_number() OVER w AS numbered
-  FROM account_transfers
-  WINDOW w AS (PARTITION BY owner_account_id ORDER BY account_version)) AS t
-WHERE balance_after <> summed OR account_version <> numbered""",
-        increment="""
+        statement="""
 SELECT t.id, t.owner_account_id, t.account_version, t.balance_after, b.balance_after AS before
 FROM {transfers} AS t
 LEFT JOIN account_transfers b ON b.owner_account_id = t.owner_account_id
   AND b.account_version = t.account_version - 1
 WHERE t.balance_after <> coalesce(b.balance_after, 0) + t.delta_balance
-   OR (t.account_version > 1) <> (b.id IS NOT NULL)""".format_map(INCREMENT),
+   OR (t.account_version > 1) <> (b.id IS NOT NULL)""",
     ),
     Check(
         name="each account's day is the sum of its transfers",

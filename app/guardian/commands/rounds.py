@@ -53,7 +53,8 @@ LEFT JOIN LATERAL (
 WHERE r.scope = 'increment'
 """)
 # What is new is a few rows, looked up by index, whatever the planner thinks of a window whose
-# ends it does not know; the whole is sorted and hashed. Nothing is written.
+# ends it does not know; the whole is sorted and hashed, by as many processes as
+# the server allows, though the planner fears that every row breaks its rule. Nothing is written.
 FOR_READING = {
     "increment": sql("""
 SELECT set_config('statement_timeout', '20s', true), set_config('enable_seqscan', 'off', true),
@@ -62,7 +63,8 @@ SELECT set_config('statement_timeout', '20s', true), set_config('enable_seqscan'
 """),
     "whole": sql("""
 SELECT set_config('work_mem', '128MB', true), set_config('enable_nestloop', 'off', true),
-       set_config('jit', 'off', true)
+       set_config('jit', 'off', true), set_config('min_parallel_table_scan_size', '0', true),
+       set_config('parallel_setup_cost', '0', true), set_config('parallel_tuple_cost', '0', true)
 """),
 }
 # Moves the watermarks, unless another guardian has; the histogram moves with them.
