@@ -36,6 +36,7 @@ from itsdangerous import URLSafeTimedSerializer
 from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
+from xdist.scheduler import LoadScopeScheduling
 
 from app import create_app
 from app.auth import commands, passwords
@@ -71,12 +72,22 @@ class User:
         return Actor(self.id, self.login, self.role)
 
 
+class ByFile(LoadScopeScheduling):
+    """Deals whole files out to processes; those of the browser share one system."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "browser" if file.startswith("tests/browser/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deal whole files out to processes, the long ones first; the browser's share one system."""
-    for item in items:
-        name = "browser" if "browser" in item.path.parts else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(name))
+    """The long files first, so that none of them is left for the end."""
     items.sort(key=lambda item: not any(long in str(item.path) for long in LONG))
 
 
