@@ -40,8 +40,13 @@ class Period:
                     "from": said("Years from %(first)s to %(last)s", first=MIN_YEAR, last=MAX_YEAR)
                 }
             )
-        if (self.last - self.first).days > MAX_DAYS:
+        if self.days > MAX_DAYS:
             raise BadInput(fields={"to": "At most ten years at a time"})
+
+    @property
+    def days(self) -> int:
+        """How many days later the last one is than the first."""
+        return (self.last - self.first).days
 
 
 def parse_period(first: str | None, last: str | None, *, default: Period) -> Period:

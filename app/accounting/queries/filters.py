@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from app.kernel.errors import BadInput
@@ -12,10 +13,14 @@ from app.kernel.periods import Period
 KINDS = ("assign_fee", "completion_reward", "payout", "reversal")
 TEXT_MAX_LENGTH = 100
 WORDS_MAX = 6
+# How a task's name is found: for each transfer of a short period, or first of all for a long one.
+SHORT_DAYS = 31
+_NAMED = "(coalesce(w.ticket_key, '') || ' ' || w.name) ILIKE :{name}"
+_TASK_OF_EACH = f"(SELECT {_NAMED} FROM tasks w WHERE w.id = t.task_id)"
+_TASKS_FIRST = f"t.task_id IN (SELECT w.id FROM tasks w WHERE {_NAMED})"
 # What a word of the filter is looked for in.
 _WORD = """(
-t.task_id IN (SELECT w.id FROM tasks w
-              WHERE (coalesce(w.ticket_key, '') || ' ' || w.name) ILIKE :{name})
+{task}
 OR t.description ILIKE :{name}
 OR t.owner_account_id IN (SELECT o.id FROM accounts o JOIN users v ON v.id = o.user_id
                           WHERE v.login ILIKE :{name}))"""
@@ -51,10 +56,18 @@ class LedgerFilter:
     def words(self) -> list[str]:
         return self.text.split()[:WORDS_MAX]
 
-    def where(self) -> tuple[str, dict[str, Any]]:
-        """SQL conditions from a fixed list, and their parameters."""
+    def where(self, before: tuple[date, int] | None = None) -> tuple[str, dict[str, Any]]:
+        """SQL conditions from a fixed list, and their parameters.
+
+        `before` is the day and the id of the last transfer of the page that was read.
+        """
         conditions = ["t.business_day BETWEEN :first AND :last"]
         names: dict[str, Any] = {"first": self.period.first, "last": self.period.last}
+        if before is not None:
+            # The scan of the index begins at the tightest day, which the pair is not taken for.
+            conditions.append("(t.business_day, t.id) < (:before_day, :before_id)")
+            names |= {"before_day": before[0], "before_id": before[1]}
+            names["last"] = min(self.period.last, before[0])
         if self.user_id is not None:
             conditions.append(
                 "t.owner_account_id = (SELECT id FROM accounts WHERE user_id = :user_id)"
@@ -64,7 +77,9 @@ class LedgerFilter:
             # A constant of KINDS, so that the index of the rare kinds can be used.
             conditions.append(f"t.kind = '{self.kind}'")
         for number, word in enumerate(self.words):
-            conditions.append(_WORD.format(name=f"word_{number}"))
+            task = _TASK_OF_EACH if self.period.days <= SHORT_DAYS else _TASKS_FIRST
+            name = f"word_{number}"
+            conditions.append(_WORD.format(task=task.format(name=name), name=name))
             names[f"word_{number}"] = f"%{_like_literal(word)}%"
         return " AND ".join(conditions), names
 

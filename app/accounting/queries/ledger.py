@@ -69,10 +69,7 @@ def all_transfers(
     limit: int = PAGE,
 ) -> list[TransferRow]:
     """Transfers, newest first, `limit` + 1 of them to tell whether more follow."""
-    where, names = wanted.where()
-    if before is not None:
-        where += " AND (t.business_day, t.id) < (:before_day, :before_id)"
-        names |= {"before_day": before[0], "before_id": before[1]}
+    where, names = wanted.where(before)
     statement = sql(
         f"SELECT {_COLUMNS} {_FROM} WHERE {where}"
         " ORDER BY t.business_day DESC, t.id DESC LIMIT :limit"

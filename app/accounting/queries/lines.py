@@ -66,14 +66,10 @@ class Lines:
 
 def transfer_lines(session: Session, wanted: LedgerFilter) -> Iterator[Lines]:
     """Every transfer of the filter, newest first, CHUNK lines at a time, in constant memory."""
-    where, names = wanted.where()
     before: tuple[date, int] | None = None
     while True:
-        beyond = ""
-        if before is not None:
-            beyond = " AND (t.business_day, t.id) < (:before_day, :before_id)"
-            names |= {"before_day": before[0], "before_id": before[1]}
-        statement = sql(LINES.replace("{where}", where + beyond))
+        where, names = wanted.where(before)
+        statement = sql(LINES.replace("{where}", where))
         text, count, last_day, last_id, *sums = session.execute(
             statement, {**names, "limit": CHUNK}
         ).one()

@@ -25,26 +25,29 @@ LEFT JOIN accounts a ON a.user_id = :user_id
 LEFT JOIN account_days d ON d.account_id = a.id AND d.business_day = today.day
 """)
 # A page of a statement, newest first. The running balance is that of the newest row of the page,
-# from the roll-up of the days before and the rows of its day, less what the rows above it moved.
+# the balance of now less what later days and later rows of its day moved, less what the rows above
+# it moved: from now backwards, since people look at recent days.
 STATEMENT_PAGE = sql("""
-WITH own AS (SELECT id FROM accounts WHERE user_id = :user_id),
+WITH own AS (SELECT id, balance FROM accounts WHERE user_id = :user_id),
 page AS MATERIALIZED (
   SELECT t.id, t.timestamp, t.recorded_at, t.business_day, t.late, t.kind, t.delta_balance,
          t.balance_after, t.description, t.task_id, t.event_id, t.owner_account_id
   FROM account_transfers t, own
-  WHERE t.owner_account_id = own.id AND t.business_day BETWEEN :first AND :last
-    AND (CAST(:before_day AS date) IS NULL
-         OR (t.business_day, t.id) < (CAST(:before_day AS date), CAST(:before_id AS bigint)))
+  WHERE t.owner_account_id = own.id
+    AND t.business_day BETWEEN :first AND least(CAST(:last AS date), CAST(:before_day AS date))
+    AND (t.business_day, t.id) < (coalesce(CAST(:before_day AS date), 'infinity'),
+                                  coalesce(CAST(:before_id AS bigint), 0))
   ORDER BY t.business_day DESC, t.id DESC LIMIT :limit
 ),
 newest AS (SELECT business_day, id, owner_account_id FROM page
            ORDER BY business_day DESC, id DESC LIMIT 1),
 top AS (
-  SELECT coalesce((SELECT sum(d.delta) FROM account_days d WHERE d.account_id = n.owner_account_id
-                   AND d.business_day < n.business_day), 0)
-       + coalesce((SELECT sum(t.delta_balance) FROM account_transfers t
+  SELECT (SELECT balance FROM own)
+       - coalesce((SELECT sum(d.delta) FROM account_days d WHERE d.account_id = n.owner_account_id
+                   AND d.business_day > n.business_day), 0)
+       - coalesce((SELECT sum(t.delta_balance) FROM account_transfers t
                    WHERE t.owner_account_id = n.owner_account_id
-                     AND t.business_day = n.business_day AND t.id <= n.id), 0) AS balance
+                     AND t.business_day = n.business_day AND t.id > n.id), 0) AS balance
   FROM newest n
 )
 SELECT page.id, page.timestamp, page.recorded_at, page.business_day, page.late, page.kind,
@@ -56,17 +59,20 @@ WINDOW above AS (ORDER BY page.business_day DESC, page.id DESC
                  ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ORDER BY page.business_day DESC, page.id DESC
 """)
-# What a period did to an account: the balance before it, its sums, the balance after it.
+# What a period did to an account: the balance before it, its sums, the balance after it. Both ends
+# are the balance of now less what came since.
 PERIOD_OF = sql("""
-SELECT coalesce(sum(d.delta) FILTER (WHERE d.business_day < :first), 0)::bigint AS opening,
-       coalesce(sum(d.fees) FILTER (WHERE d.business_day >= :first), 0)::bigint AS fees,
-       coalesce(sum(d.rewards) FILTER (WHERE d.business_day >= :first), 0)::bigint AS rewards,
-       coalesce(sum(d.payouts) FILTER (WHERE d.business_day >= :first), 0)::bigint AS payouts,
-       coalesce(sum(d.corrections + d.payouts_reversed) FILTER (WHERE d.business_day >= :first), 0)
+SELECT (coalesce(max(a.balance), 0) - coalesce(sum(d.delta), 0))::bigint AS opening,
+       coalesce(sum(d.fees) FILTER (WHERE d.business_day <= :last), 0)::bigint AS fees,
+       coalesce(sum(d.rewards) FILTER (WHERE d.business_day <= :last), 0)::bigint AS rewards,
+       coalesce(sum(d.payouts) FILTER (WHERE d.business_day <= :last), 0)::bigint AS payouts,
+       coalesce(sum(d.corrections + d.payouts_reversed) FILTER (WHERE d.business_day <= :last), 0)
          ::bigint AS corrections,
-       coalesce(sum(d.delta), 0)::bigint AS closing
-FROM accounts a JOIN account_days d ON d.account_id = a.id
-WHERE a.user_id = :user_id AND d.business_day <= :last
+       (coalesce(max(a.balance), 0)
+        - coalesce(sum(d.delta) FILTER (WHERE d.business_day > :last), 0))::bigint AS closing
+FROM accounts a
+LEFT JOIN account_days d ON d.account_id = a.id AND d.business_day >= :first
+WHERE a.user_id = :user_id
 """)
 EARNINGS_BY_DAY = sql("""
 SELECT d.business_day, d.fees, d.rewards, d.payouts, d.delta

@@ -24,17 +24,17 @@ days AS MATERIALIZED (
   FROM now, generate_series(now.local::date - CAST(:days AS int), now.local::date, interval '1 day')
     AS days (day)
 )
-SELECT d.day, coalesce(sum(CASE t.kind WHEN 'assign_fee' THEN t.amount
-                                       WHEN 'completion_reward' THEN -t.amount
-                                       WHEN 'payout' THEN 0
-                                       ELSE CASE r.kind WHEN 'payout' THEN 0
-                                                        ELSE -t.delta_balance END END), 0)::bigint
-  AS income, (SELECT min(business_day) FROM ledger_days) AS first_day
-FROM days d
-LEFT JOIN account_transfers t ON t.business_day = d.day
-  AND t.timestamp <= d.until
-LEFT JOIN account_transfers r ON r.id = t.reverses_id
-GROUP BY d.day ORDER BY d.day
+SELECT d.day, coalesce(moved.income, 0)::bigint AS income,
+       (SELECT min(business_day) FROM ledger_days) AS first_day
+FROM days d CROSS JOIN LATERAL (
+  SELECT sum(CASE t.kind WHEN 'assign_fee' THEN t.amount
+                         WHEN 'completion_reward' THEN -t.amount
+                         WHEN 'payout' THEN 0
+                         ELSE CASE (SELECT r.kind FROM account_transfers r
+                                    WHERE r.id = t.reverses_id)
+                              WHEN 'payout' THEN 0 ELSE -t.delta_balance END END) AS income
+  FROM account_transfers t WHERE t.business_day = d.day AND t.timestamp <= d.until) AS moved
+ORDER BY d.day
 """)
 # How many balances were below zero at the end of each day, and their sum. Of a closed day both were
 # frozen; of the days that are not closed: the balances of now, less what the days after it moved.
