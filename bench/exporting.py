@@ -125,7 +125,10 @@ def _tell(path: Path, rows: int, *, took_s: float, cpu_s: float) -> None:
 
 
 def _cpu_s(backend: int) -> float:
-    """CPU seconds of this process and of its server process so far."""
-    fields = Path(f"/proc/{backend}/stat").read_text().rsplit(")", 1)[1].split()
+    """CPU seconds of this process and of its server process so far; not of one that has ended."""
+    try:
+        fields = Path(f"/proc/{backend}/stat").read_text().rsplit(")", 1)[1].split()
+    except FileNotFoundError:
+        return time.process_time()
     ticks = int(fields[11]) + int(fields[12])
     return time.process_time() + ticks / 100
