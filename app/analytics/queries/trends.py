@@ -32,8 +32,9 @@ FROM days d CROSS JOIN LATERAL (
                          WHEN 'payout' THEN 0
                          ELSE CASE (SELECT r.kind FROM account_transfers r
                                     WHERE r.id = t.reverses_id)
-                              WHEN 'payout' THEN 0 ELSE -t.delta_balance END END) AS income
-  FROM account_transfers t WHERE t.business_day = d.day AND t.timestamp <= d.until) AS moved
+                              WHEN 'payout' THEN 0 ELSE -t.delta_balance END END)
+         FILTER (WHERE t.timestamp <= d.until) AS income
+  FROM account_transfers t WHERE t.business_day = d.day) AS moved
 ORDER BY d.day
 """)
 # How many balances were below zero at the end of each day, and their sum. Of a closed day both were
