@@ -32,7 +32,7 @@ PAGE = 8192
 def damaged(
     app: Flask, cluster: Cluster, database: str, make_user: Callable[..., User]
 ) -> Iterator[User]:
-    """A copy of a company by its files, with another bit in its first transfer; its accountant.
+    """A copy of a company by its files, with another bit in each page of transfers; its accountant.
 
     Of a copied file PostgreSQL has read nothing yet.
     """
@@ -52,7 +52,8 @@ def damaged(
                 [(found,)] = connection.execute(path).fetchall()
             file = cluster.pgdata / found
             data = bytearray(file.read_bytes())
-            data[PAGE - 20] ^= 1
+            for end in range(PAGE, len(data) + 1, PAGE):  # wherever the first transfer lies
+                data[end - 20] ^= 1
             file.write_bytes(data)
             yield accountant
         finally:
