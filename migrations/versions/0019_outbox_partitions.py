@@ -110,8 +110,25 @@ REVOKE ALL ON FUNCTION make_outbox_partition() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION make_outbox_partition() TO ates_app;
 """
 
+# What the table of the log has in either shape: its keys, its ids, who may write, what is refused.
+KEYS_AND_GUARDS = """
+  ALTER TABLE outbox ADD CONSTRAINT outbox_pkey PRIMARY KEY (xid, id);
+  ALTER TABLE outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY;
+  PERFORM setval('outbox_id_seq', next_id, is_called);
+  CREATE INDEX outbox_event_id_idx ON outbox (event_id);
+  CREATE INDEX outbox_task_id_idx ON outbox (task_id) WHERE task_id IS NOT NULL;
+  GRANT SELECT, INSERT ON outbox TO ates_app;
+  CREATE TRIGGER outbox_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON outbox
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+  CREATE TRIGGER outbox_fence BEFORE INSERT OR UPDATE OR DELETE ON outbox
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_when_stopped();
+  CREATE TRIGGER outbox_order BEFORE INSERT ON outbox
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_behind_the_log();
+"""
+
 # The table that there is becomes the first partition: no row is copied.
-DIVIDE = """
+DIVIDE = (
+    """
 DO $$
 DECLARE
   next_id bigint;
@@ -131,19 +148,9 @@ BEGIN
   CREATE TABLE outbox (LIKE outbox_0 INCLUDING DEFAULTS INCLUDING COMMENTS)
     PARTITION BY RANGE (xid);
   COMMENT ON TABLE outbox IS 'one row per event, written by the transaction that made the change';
-  ALTER TABLE outbox ADD CONSTRAINT outbox_pkey PRIMARY KEY (xid, id);
-  ALTER TABLE outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY;
-  PERFORM setval('outbox_id_seq', next_id, is_called);
-  CREATE INDEX outbox_event_id_idx ON outbox (event_id);
-  CREATE INDEX outbox_task_id_idx ON outbox (task_id) WHERE task_id IS NOT NULL;
-  GRANT SELECT, INSERT ON outbox TO ates_app;
-  CREATE TRIGGER outbox_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON outbox
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-  CREATE TRIGGER outbox_fence BEFORE INSERT OR UPDATE OR DELETE ON outbox
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_when_stopped();
-  CREATE TRIGGER outbox_order BEFORE INSERT ON outbox
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_behind_the_log();
-  begins := (greatest(log_xid(pg_snapshot_xmax(pg_current_snapshot()))::text::bigint,
+"""
+    + KEYS_AND_GUARDS
+    + """  begins := (greatest(log_xid(pg_snapshot_xmax(pg_current_snapshot()))::text::bigint,
     (SELECT coalesce(max(xid), '0')::text::bigint FROM outbox_0)) / width + 1) * width;
   EXECUTE format('ALTER TABLE outbox ATTACH PARTITION outbox_0 FOR VALUES FROM (''0'') TO (%L)', begins);
   CREATE TABLE outbox_default PARTITION OF outbox DEFAULT;
@@ -156,9 +163,11 @@ BEGIN
     (begins::text::xid8, (begins + width)::text::xid8, 'outbox_' || begins);
 END $$
 """
+)
 
 # The rows go back into one table, in order. What is archived would be forgotten.
-UNITE = """
+UNITE = (
+    """
 DO $$
 DECLARE
   next_id bigint;
@@ -178,20 +187,11 @@ BEGIN
   COMMENT ON TABLE outbox IS 'one row per event, written by the transaction that made the change';
   INSERT INTO outbox SELECT * FROM outbox_parts ORDER BY xid, id;
   DROP TABLE outbox_parts;
-  ALTER TABLE outbox ADD CONSTRAINT outbox_pkey PRIMARY KEY (xid, id);
-  ALTER TABLE outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY;
-  PERFORM setval('outbox_id_seq', next_id, is_called);
-  CREATE INDEX outbox_event_id_idx ON outbox (event_id);
-  CREATE INDEX outbox_task_id_idx ON outbox (task_id) WHERE task_id IS NOT NULL;
-  GRANT SELECT, INSERT ON outbox TO ates_app;
-  CREATE TRIGGER outbox_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON outbox
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-  CREATE TRIGGER outbox_fence BEFORE INSERT OR UPDATE OR DELETE ON outbox
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_when_stopped();
-  CREATE TRIGGER outbox_order BEFORE INSERT ON outbox
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_behind_the_log();
-END $$
 """
+    + KEYS_AND_GUARDS
+    + """END $$
+"""
+)
 
 
 def upgrade() -> None:
