@@ -135,14 +135,14 @@ def show_balance() -> dict[str, Any]:
 @blueprint.response(200, TransferPage)
 def show_account_transfers(query: dict[str, Any]) -> dict[str, Any]:
     """The transfers of one's own account, newest first."""
-    statement = queries.statement_of(
+    page = queries.statement_page(
         db.session(),
         current_actor().user_id,
         _period(query),
         before=query.get("cursor"),
         limit=query["limit"],
     )
-    return _page(statement.lines, more=statement.has_more)
+    return _page(page.lines, more=page.has_more)
 
 
 @blueprint.get("/transfers")

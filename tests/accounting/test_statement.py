@@ -45,14 +45,15 @@ def test_each_line_shows_the_balance_that_the_lines_up_to_it_made(
     history: tuple[Company, int, int],
 ) -> None:
     company, mine, _ = history
-    statement = read(company, queries.statement_of, mine, EVER)
-    oldest_first = statement.lines[::-1]
+    page = read(company, queries.statement_page, mine, EVER)
+    sums = read(company, queries.statement_sums, mine, EVER)
+    oldest_first = page.lines[::-1]
     balance = 0
     for line in oldest_first:
         balance += line.delta_balance
         assert line.running_balance == balance
-    assert balance == statement.closing == company.balances()[mine]
-    assert statement.opening == 0
+    assert balance == sums.closing == company.balances()[mine]
+    assert sums.opening == page.before == 0
     assert [line.kind for line in oldest_first[:7]].count("payout") == 1
     payout = next(line for line in oldest_first if line.kind == "payout")
     assert payout.running_balance == 0
@@ -65,32 +66,32 @@ def test_a_period_s_sums_lead_from_its_opening_to_its_closing_balance(
     history: tuple[Company, int, int],
 ) -> None:
     company, mine, other = history
-    whole = read(company, queries.statement_of, mine, EVER)
-    parts = [
-        read(company, queries.statement_of, mine, Period(day, day))
-        for day in (DAY + timedelta(days=number) for number in range(3))
-    ]
-    for part in parts:
+    days = [Period(day, day) for day in (DAY + timedelta(days=number) for number in range(3))]
+    parts = [read(company, queries.statement_sums, mine, day) for day in days]
+    pages = [read(company, queries.statement_page, mine, day) for day in days]
+    for part, page in zip(parts, pages, strict=True):
         moved = part.rewards - part.fees - part.payouts
         assert part.opening + moved == part.closing
-        assert moved == sum(line.delta_balance for line in part.lines)
-        assert part.lines[0].running_balance == part.closing
+        assert moved == sum(line.delta_balance for line in page.lines)
+        assert page.lines[0].running_balance == part.closing
+        assert page.before == part.opening
     assert parts[0].closing == parts[1].opening == 0  # the first day was paid out
-    assert [line.id for part in reversed(parts) for line in part.lines] == [
-        line.id for line in whole.lines
+    whole = read(company, queries.statement_page, mine, EVER).lines
+    assert [line.id for page in reversed(pages) for line in page.lines] == [
+        line.id for line in whole
     ]
-    stranger = read(company, queries.statement_of, other, EVER)
-    assert not {line.id for line in stranger.lines} & {line.id for line in whole.lines}
+    stranger = read(company, queries.statement_page, other, EVER).lines
+    assert not {line.id for line in stranger} & {line.id for line in whole}
 
 
 def test_pages_show_each_line_once_while_lines_are_added(
     history: tuple[Company, int, int],
 ) -> None:
     company, mine, _ = history
-    expected = [line.id for line in read(company, queries.statement_of, mine, EVER).lines]
+    expected = [line.id for line in read(company, queries.statement_page, mine, EVER).lines]
     seen, before = [], None
     while True:
-        page = read(company, queries.statement_of, mine, EVER, before=before, limit=4)
+        page = read(company, queries.statement_page, mine, EVER, before=before, limit=4)
         seen += page.lines
         if not page.has_more:
             break
@@ -98,7 +99,7 @@ def test_pages_show_each_line_once_while_lines_are_added(
         earn(company, mine, NOON + timedelta(days=2))  # newer than all: on no page that follows
     assert [line.id for line in seen] == expected
     balances = {line.id: line.running_balance for line in seen}
-    again = read(company, queries.statement_of, mine, EVER, limit=200).lines
+    again = read(company, queries.statement_page, mine, EVER, limit=200).lines
     assert all(
         balances.get(line.id, line.running_balance) == line.running_balance for line in again
     )

@@ -20,7 +20,7 @@ from app.accounting.pages.period import (
     period_form,
     running,
 )
-from app.accounting.queries import LedgerFilter, Period, Statement
+from app.accounting.queries import LedgerFilter, Period, StatementPage, StatementSums
 from app.accounting.spreadsheet import Cell, Money
 from app.kernel import settings
 from app.kernel.db import db
@@ -103,29 +103,30 @@ def _version(user_id: int) -> str:
 def _statement_page(user_id: int, login: str, *, is_mine: bool) -> Response:
     version = _version(user_id)  # before the lines
     period, cursor = asked_period(), asked_cursor()
-    found = queries.statement_of(db.session(), user_id, period, before=cursor)
+    page = queries.statement_page(db.session(), user_id, period, before=cursor)
     names = {
-        "transfers": [_line(row, is_mine=is_mine) for row in found.lines],
-        "next_url": _next(found),
+        "transfers": [_line(row, is_mine=is_mine) for row in page.lines],
+        "next_url": _next(period, page),
         "is_mine": is_mine,
-        "opening": {"day": period.first, "cents": found.opening},
+        "opening": {"day": period.first, "cents": page.before},
     }
-    if cursor is not None and htmx.wants_fragment():
+    if cursor is not None and page.lines and htmx.wants_fragment():
         return htmx.page("accounting/_statement.html", **names)
+    sums = queries.statement_sums(db.session(), user_id, period)
     address: dict[str, Any] = {} if is_mine else {"user_id": user_id}
     name = "mine" if is_mine else "statement"
     ends: dict[str, Any] = {"from": period.first, "to": period.last}
     return htmx.page(
         "accounting/mine.html",
         owner={"id": user_id, "login": login},
-        summary=_summary(user_id, found),
+        summary=_summary(user_id, sums),
         period=period_form(f"accounting.{name}", LedgerFilter(period=period), **address),
-        **_points(user_id, found),
+        **_points(user_id, period, sums.opening),
         version=version,
         version_url=url_for(f"accounting.{name}_version", **address),
         here_url=url_for(f"accounting.{name}", **address, **ends),
         goes_on=period.last >= business_today(),
-        months=_months(user_id, found),
+        months=_months(user_id, period, sums.opening),
         csv_url=url_for(f"accounting.{name}_csv", **address, **ends),
         xlsx_url=url_for(f"accounting.{name}_xlsx", **address, **ends),
         report_url=None
@@ -137,34 +138,34 @@ def _statement_page(user_id: int, login: str, *, is_mine: bool) -> Response:
     )
 
 
-def _summary(user_id: int, found: Statement) -> dict[str, int]:
+def _summary(user_id: int, sums: StatementSums) -> dict[str, int]:
     balance = queries.balance_of(db.session(), user_id)
     return {
         "balance_cents": balance.balance,
         "today_cents": balance.earned_today,
-        "opening_cents": found.opening,
-        "fees_cents": found.fees,
-        "rewards_cents": found.rewards,
-        "paid_cents": found.payouts,
-        "corrections_cents": found.corrections,
-        "closing_cents": found.closing,
+        "opening_cents": sums.opening,
+        "fees_cents": sums.fees,
+        "rewards_cents": sums.rewards,
+        "paid_cents": sums.payouts,
+        "corrections_cents": sums.corrections,
+        "closing_cents": sums.closing,
     }
 
 
-def _points(user_id: int, found: Statement) -> dict[str, Any]:
+def _points(user_id: int, period: Period, opening: int) -> dict[str, Any]:
     """The charts: the balance at the end of each step, and what each step earned."""
-    by_day = queries.earnings_by_day(db.session(), user_id, found.period)
+    by_day = queries.earnings_by_day(db.session(), user_id, period)
     changes = {row.business_day: row.delta for row in by_day}
     earned = {row.business_day: row.rewards - row.fees for row in by_day}
     return {
-        "points": running(found.opening, changes, chart_starts(found.period), found.period.last),
-        "earned": chart_points(found.period, earned),
+        "points": running(opening, changes, chart_starts(period), period.last),
+        "earned": chart_points(period, earned),
     }
 
 
-def _months(user_id: int, found: Statement) -> list[dict[str, Any]]:
-    months, closing = [], found.opening
-    for row in queries.months_of(db.session(), user_id, found.period):
+def _months(user_id: int, period: Period, opening: int) -> list[dict[str, Any]]:
+    months, closing = [], opening
+    for row in queries.months_of(db.session(), user_id, period):
         closing += row.delta
         months.append(
             {
@@ -196,26 +197,26 @@ def _file(user_id: int, login: str, format: str) -> Response:  # noqa: A002 - it
 
 
 def _about(user_id: int, login: str, period: Period) -> dict[str, str]:
-    found = queries.statement_of(db.session(), user_id, period, limit=1)
+    sums = queries.statement_sums(db.session(), user_id, period)
     return {
         "statement of": login,
         "from": period.first.isoformat(),
         "to": period.last.isoformat(),
         "made": queries.clock_words(db.session()),
         "currency": settings.current().currency,
-        "opening": decimal_string(found.opening),
-        "fees": decimal_string(found.fees),
-        "rewards": decimal_string(found.rewards),
-        "corrections": decimal_string(found.corrections),
-        "payouts": decimal_string(found.payouts),
-        "closing": decimal_string(found.closing),
+        "opening": decimal_string(sums.opening),
+        "fees": decimal_string(sums.fees),
+        "rewards": decimal_string(sums.rewards),
+        "corrections": decimal_string(sums.corrections),
+        "payouts": decimal_string(sums.payouts),
+        "closing": decimal_string(sums.closing),
     }
 
 
 def _rows(user_id: int, period: Period) -> Iterator[tuple[Cell, ...]]:
     cursor = None
     while True:
-        page = queries.statement_of(db.session(), user_id, period, before=cursor, limit=FILE_PAGE)
+        page = queries.statement_page(db.session(), user_id, period, before=cursor, limit=FILE_PAGE)
         for row in page.lines:
             yield (
                 row.id,
@@ -232,11 +233,11 @@ def _rows(user_id: int, period: Period) -> Iterator[tuple[Cell, ...]]:
         cursor = (page.lines[-1].business_day, page.lines[-1].id)
 
 
-def _next(found: Statement) -> str | None:
-    if not found.has_more:
+def _next(period: Period, page: StatementPage) -> str | None:
+    if not page.has_more:
         return None
-    ends = {"from": found.period.first, "to": found.period.last}
-    values = {**(request.view_args or {}), **ends, "cursor": cursor_after(found.lines[-1])}
+    ends = {"from": period.first, "to": period.last}
+    values = {**(request.view_args or {}), **ends, "cursor": cursor_after(page.lines[-1])}
     return url_for(request.endpoint or "accounting.mine", **values)
 
 

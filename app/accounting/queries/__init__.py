@@ -23,12 +23,14 @@ from app.accounting.queries.ledger import (
 from app.accounting.queries.lines import Lines, transfer_lines
 from app.accounting.queries.own import (
     Balance,
-    Statement,
+    StatementPage,
+    StatementSums,
     balance_of,
     earnings_by_day,
     months_of,
     person_of,
-    statement_of,
+    statement_page,
+    statement_sums,
 )
 from app.accounting.queries.sums import (
     Totals,
@@ -51,7 +53,8 @@ __all__ = [
     "Lines",
     "Period",
     "Preview",
-    "Statement",
+    "StatementPage",
+    "StatementSums",
     "Totals",
     "TransferRow",
     "account_version",
@@ -78,7 +81,8 @@ __all__ = [
     "payouts_of_day",
     "person_of",
     "positions",
-    "statement_of",
+    "statement_page",
+    "statement_sums",
     "sums_by_day",
     "sums_by_person",
     "totals",

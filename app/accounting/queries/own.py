@@ -27,7 +27,7 @@ LEFT JOIN account_days d ON d.account_id = a.id AND d.business_day = today.day
 # A page of a statement, newest first. The running balance is that of the newest row of the page,
 # the balance of now less what later days and later rows of its day moved, less what the rows above
 # it moved: from now backwards, since people look at recent days.
-STATEMENT_PAGE = sql("""
+STATEMENT_LINES = sql("""
 WITH own AS (SELECT id, balance FROM accounts WHERE user_id = :user_id),
 page AS MATERIALIZED (
   SELECT t.id, t.timestamp, t.recorded_at, t.business_day, t.late, t.kind, t.delta_balance,
@@ -109,18 +109,32 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
-    """A period of an account: balances at both ends, sums, and one page of its lines."""
+class StatementSums:
+    """What a period did to an account, in minor units: balances at both ends and sums between."""
 
-    period: Period
     opening: int
     fees: int
     rewards: int
     payouts: int
     corrections: int
     closing: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatementPage:
+    """Lines of a statement, newest first, each with the balance after it."""
+
     lines: Sequence[Any]
     has_more: bool
+
+    @property
+    def before(self) -> int | None:
+        """The balance before the oldest line; None when there is no line."""
+        if not self.lines:
+            return None
+        oldest = self.lines[-1]
+        balance: int = oldest.running_balance - oldest.delta_balance
+        return balance
 
 
 def balance_of(session: Session, user_id: int) -> Balance:
@@ -129,33 +143,28 @@ def balance_of(session: Session, user_id: int) -> Balance:
     return Balance(*session.execute(BALANCE_OF, names).one())
 
 
-def statement_of(
+def statement_sums(session: Session, user_id: int, period: Period) -> StatementSums:
+    """The balances at both ends of a person's period, and its sums."""
+    names = {"user_id": user_id, "first": period.first, "last": period.last}
+    return StatementSums(*session.execute(PERIOD_OF, names).one())
+
+
+def statement_page(
     session: Session,
     user_id: int,
     period: Period,
     *,
     before: tuple[date, int] | None = None,
     limit: int = PAGE,
-) -> Statement:
-    """A page of a person's statement, newest first; `before` is the last line of the page above."""
-    names = {"user_id": user_id, "first": period.first, "last": period.last}
+) -> StatementPage:
+    """A page of a person's statement; `before` is the last line of the page above."""
     day, transfer_id = before or (None, None)
+    names = {"user_id": user_id, "first": period.first, "last": period.last}
     lines = session.execute(
-        STATEMENT_PAGE,
+        STATEMENT_LINES,
         {**names, "before_day": day, "before_id": transfer_id, "limit": limit + 1},
     ).all()
-    sums = session.execute(PERIOD_OF, names).one()
-    return Statement(
-        period=period,
-        opening=sums.opening,
-        fees=sums.fees,
-        rewards=sums.rewards,
-        payouts=sums.payouts,
-        corrections=sums.corrections,
-        closing=sums.closing,
-        lines=lines[:limit],
-        has_more=len(lines) > limit,
-    )
+    return StatementPage(lines[:limit], len(lines) > limit)
 
 
 def earnings_by_day(session: Session, user_id: int, period: Period) -> Sequence[Any]:
