@@ -12,6 +12,7 @@
 | PayoutMade | | (written by accounting itself, with its transfer) |
 | | | notifications: tells who was paid |
 | TransferReversed | | (written by accounting itself) |
+| | | notifications: tells whose it was |
 | BusinessDayClosed | | |
 
 Each consumer has a cursor, transactions and dead letters of its own. Accounting is the first: it

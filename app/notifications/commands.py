@@ -47,6 +47,7 @@ WITH heard AS MATERIALIZED (
 ), said AS MATERIALIZED (
   SELECT event_id, user_id, task_id, actor_id, occurred_at, CAST(CASE
            WHEN type = 'PayoutMade' THEN 'paid'
+           WHEN type = 'TransferReversed' THEN 'corrected'
            WHEN user_id = previous_id THEN 'kept'
            ELSE 'given' END AS notification_kind) AS kind
   FROM heard WHERE type <> 'TaskCreated' OR user_id <> actor_id
@@ -58,13 +59,16 @@ WITH heard AS MATERIALIZED (
     SELECT k.notification_id FROM notification_events k
     WHERE k.event_id = s.event_id AND k.user_id = s.user_id AND k.kind = s.kind) IS NULL
 ), lines AS (
-  INSERT INTO notifications AS n (user_id, actor_id, occurred_at, given, kept, taken, paid)
+  INSERT INTO notifications AS n (user_id, actor_id, occurred_at, given, kept, taken, paid,
+                                  corrected)
   SELECT user_id, actor_id, occurred_at,
          count(*) FILTER (WHERE kind = 'given'), count(*) FILTER (WHERE kind = 'kept'),
-         count(*) FILTER (WHERE kind = 'taken'), count(*) FILTER (WHERE kind = 'paid')
+         count(*) FILTER (WHERE kind = 'taken'), count(*) FILTER (WHERE kind = 'paid'),
+         count(*) FILTER (WHERE kind = 'corrected')
   FROM fresh GROUP BY user_id, actor_id, occurred_at ORDER BY occurred_at, user_id, actor_id
   ON CONFLICT (user_id, occurred_at, actor_id) DO UPDATE SET given = n.given + excluded.given,
-    kept = n.kept + excluded.kept, taken = n.taken + excluded.taken, paid = n.paid + excluded.paid
+    kept = n.kept + excluded.kept, taken = n.taken + excluded.taken, paid = n.paid + excluded.paid,
+    corrected = n.corrected + excluded.corrected
   RETURNING id, user_id, actor_id, occurred_at
 ), again AS (
   UPDATE notification_readers r SET read_up_to = l.id - 1

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.kernel.db import Base
 
 # In the order in which a line tells of them. Kept: drawn again, and charged again.
-KINDS = ("given", "kept", "taken", "paid")
+KINDS = ("given", "kept", "taken", "paid", "corrected")
 # Older ones are forgotten; and what happened longer ago is not told, so that a replay of the whole
 # log brings nothing back.
 KEEP_DAYS = 60
@@ -30,6 +30,7 @@ class Notification(Base):
     kept: Mapped[int] = mapped_column(server_default="0")
     taken: Mapped[int] = mapped_column(server_default="0")
     paid: Mapped[int] = mapped_column(server_default="0")
+    corrected: Mapped[int] = mapped_column(server_default="0")
 
 
 class NotificationEvent(Base):

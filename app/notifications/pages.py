@@ -32,7 +32,7 @@ MIXED = "mixed"
 
 @dataclass(frozen=True, slots=True)
 class ToldView:
-    """A task or a payout that a line tells of, with where it leads."""
+    """A task, a payout or a correction that a line tells of, with where it leads."""
 
     kind: str
     url: str
@@ -152,10 +152,10 @@ def _told(one: Told) -> ToldView:
 
 
 def _url(one: Told) -> str:
-    """A task's story, or the payout's line in one's own account."""
+    """A task's story, or the transfer's line in one's own account."""
     if one.task_id is not None:
         return url_for("tasks.story", task_id=one.task_id)
-    if one.business_day is None:  # the ledger does not know the payout
+    if one.business_day is None:  # the ledger does not know the transfer
         return url_for("accounting.mine")
     day: dict[str, Any] = {"from": one.business_day, "to": one.business_day}
     return url_for("accounting.mine", _anchor=f"line-{one.transfer_id}", **day)

@@ -22,30 +22,32 @@ TASKS_OF_A_LINE = 10
 UNREAD = sql(f"SELECT {unread_sql(':user_id')}")
 # Somebody's lines, newest first, with who did it.
 LINES_OF = sql("""
-SELECT n.id, n.occurred_at, n.given, n.kept, n.taken, n.paid, a.login AS actor_login,
-       n.id > coalesce(r.read_up_to, 0) AS is_unread
+SELECT n.id, n.occurred_at, n.given, n.kept, n.taken, n.paid, n.corrected,
+       a.login AS actor_login, n.id > coalesce(r.read_up_to, 0) AS is_unread
 FROM notifications n
 LEFT JOIN users a ON a.id = n.actor_id
 LEFT JOIN notification_readers r ON r.user_id = n.user_id
 WHERE n.user_id = :user_id AND (CAST(:before AS bigint) IS NULL OR n.id < :before)
 ORDER BY n.id DESC LIMIT :limit
 """)
-# What each of the lines tells of, a bounded number: the task, or the payout's transfer.
+# What each of the lines tells of, a bounded number: the task, or the transfer, signed for its
+# employee where it is a correction, and why it was made.
 TOLD_BY = sql("""
-SELECT e.notification_id, e.kind::text, e.task_id, k.ticket_key, k.name, t.id AS transfer_id,
-       t.amount, t.business_day
+SELECT e.notification_id, e.kind::text, e.task_id, k.ticket_key,
+       coalesce(k.name, t.description) AS name, t.id AS transfer_id,
+       CASE e.kind WHEN 'corrected' THEN t.delta_balance ELSE t.amount END AS cents, t.business_day
 FROM unnest(CAST(:ids AS bigint[])) AS n (id)
 CROSS JOIN LATERAL (
   SELECT notification_id, event_id, kind, task_id FROM notification_events
   WHERE notification_id = n.id ORDER BY kind, task_id LIMIT :each) AS e
 LEFT JOIN tasks k ON k.id = e.task_id
-LEFT JOIN account_transfers t ON t.event_id = e.event_id AND e.kind = 'paid'
+LEFT JOIN account_transfers t ON t.event_id = e.event_id AND e.task_id IS NULL
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One thing that a line tells of: a task, or a payout (cents, and the day it is for)."""
+    """What a line tells of: a task, a payout, or a correction, whose `cents` are signed."""
 
     kind: str
     task_id: int | None
@@ -66,6 +68,7 @@ class Line:
     kept: int
     taken: int
     paid: int
+    corrected: int
     actor_login: str | None
     is_unread: bool
     told: Sequence[Told]
@@ -73,7 +76,7 @@ class Line:
     @property
     def count(self) -> int:
         """How many things the line tells of."""
-        return self.given + self.kept + self.taken + self.paid
+        return self.given + self.kept + self.taken + self.paid + self.corrected
 
 
 def unread_count(session: Session, user_id: int) -> int:
@@ -108,6 +111,7 @@ def _line(row: Any, told: Sequence[Told]) -> Line:
         kept=row.kept,
         taken=row.taken,
         paid=row.paid,
+        corrected=row.corrected,
         actor_login=row.actor_login,
         is_unread=row.is_unread,
         told=told,

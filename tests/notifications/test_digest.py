@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.accounting.commands import request_correction
 from app.notifications import commands
 from app.notifications.commands import DIGEST_HOUR
 from app.payments.commands import send_due_mail
@@ -117,6 +118,27 @@ def test_two_schedulers_at_once_queue_one(board: Board, morning: Morning, reader
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(lambda _: morning.queue(), range(4))) == 5
     assert len(board.company.rows(MAILS)) == 5
+
+
+def test_a_correction_is_in_the_mail_with_its_sign(
+    board: Board,
+    morning: Morning,
+    reader: Any,
+    mail_server: Any,
+    make_user: Callable[..., Any],
+) -> None:
+    server, company = mail_server(), board.company
+    ann = reader("ann")
+    board.give(ann, by=ann)
+    company.post()
+    [fee] = company.rows("SELECT id, amount FROM account_transfers")
+    company.call(request_correction, make_user("accountant", "eve").actor, fee.id, reason="twice")
+    board.relay()
+    morning.queue()
+    company.call(send_due_mail)
+    [message] = server.temper.given
+    text = message.get_body(("plain",)).get_content()
+    assert f"Corrected: +${fee.amount / 100:.2f} (eve)" in text
 
 
 def test_the_mail_says_it_as_text_and_html(

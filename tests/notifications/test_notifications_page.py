@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.accounting.commands import request_correction
 from app.kernel.unread import UNREAD_MAX
 from app.notifications.queries import PAGE, TASKS_OF_A_LINE
 from tests.notifications.conftest import Board
@@ -51,6 +52,25 @@ def test_it_says_what_happened_and_leads_to_the_story(
     assert page.count("by boris") == 2
     assert page.count("unread</span>") == 2
     assert browser.get(f"/tasks/{task}").status_code == 200, "also of a task that was taken"
+
+
+def test_a_correction_says_how_much_and_why_and_leads_to_its_line(
+    board: Board, ann: Any, browser: Any, make_user: Callable[..., Any]
+) -> None:
+    company = board.company
+    board.give(ann, by=ann)
+    company.post()
+    [fee] = company.rows("SELECT id, amount FROM account_transfers")
+    done = company.call(
+        request_correction, make_user("accountant").actor, fee.id, reason="<charged> by mistake"
+    )
+    board.relay()
+    page = browser.get("/notifications").text
+    assert "Corrected</span>" in page
+    assert f"+${fee.amount / 100:.2f}" in page
+    assert "&lt;charged&gt; by mistake" in page
+    [url] = re.findall(f'href="(/account[^"]*)#line-{done.reversal_id}"', page)
+    assert f'id="line-{done.reversal_id}"' in browser.get(url.replace("&amp;", "&")).text
 
 
 def test_many_tasks_of_one_cause_are_one_line_that_names_some(

@@ -26,7 +26,7 @@ SELECT event_id, type, schema_version, task_id, user_id, actor_id, occurred_at F
 RETURNING id
 """
 COUNTS = """
-SELECT n.given + n.kept + n.taken + n.paid AS said, count(e.event_id) AS there
+SELECT n.given + n.kept + n.taken + n.paid + n.corrected AS said, count(e.event_id) AS there
 FROM notifications n LEFT JOIN notification_events e ON e.notification_id = n.id
 GROUP BY n.id
 """
@@ -123,6 +123,30 @@ def test_whose_task_it_was_is_known_through_a_row_of_moves(
     told = board.company.rows("SELECT DISTINCT task_id FROM notification_events")
     assert [row.task_id for row in told] == [task]
     assert cas.id == board.company.value("SELECT assigned_to FROM tasks")
+
+
+def test_a_correction_is_told_to_whom_it_concerns_with_its_reason(
+    board: Board, ann: Any, make_user: Callable[..., Any]
+) -> None:
+    company = board.company
+    board.give(ann, by=ann)
+    company.post()
+    [fee] = company.rows("SELECT id, amount FROM account_transfers")
+    asker, approver = make_user("accountant", "eve"), make_user("administrator", "root")
+    asked = company.call(
+        accounting.request_correction, asker.actor, fee.id, reason="charged by mistake"
+    )
+    assert board.told() == [], "nothing is reversed yet"
+    done = company.call(accounting.approve_correction, approver.actor, asked.id)
+    board.relay()
+    [line] = queries.lines_of(company.session, ann.id)
+    [told] = line.told
+    assert (line.corrected, line.count, line.actor_login) == (1, 1, "root")
+    assert (told.kind, told.cents, told.name) == ("corrected", fee.amount, "charged by mistake")
+    assert told.transfer_id == done.reversal_id
+    company.rows(FROM_THE_START)
+    board.relay()
+    assert len(queries.lines_of(company.session, ann.id)) == 1
 
 
 def test_completing_is_told_to_nobody_and_a_payout_to_whom_it_was_paid(
