@@ -59,8 +59,11 @@ SABOTAGE: dict[str, str] = {
     "each payout transfer is a payout's": """
         DELETE FROM payouts WHERE id = (SELECT min(id) FROM payouts)""",
     "a closed day left no balance of its end above zero": """
-        UPDATE account_transfers SET amount = amount + 100000
-        WHERE kind = 'completion_reward'""",
+        WITH unpaid AS (
+          UPDATE account_days SET payouts = 0 WHERE payouts > 0
+          RETURNING account_id, old.payouts)
+        UPDATE accounts a SET balance = a.balance + unpaid.payouts
+        FROM unpaid WHERE a.id = unpaid.account_id""",
     "a closed day's debts are as they were frozen": """
         UPDATE business_days SET debts = debts - 1 WHERE status = 'closed'""",
     "a closed day's totals are its transfers'": """
@@ -82,5 +85,4 @@ SABOTAGE: dict[str, str] = {
 # What the incremental round cannot see, each with why.
 ONLY_AT_NIGHT = {
     "the sealed ledger is as it was sealed": "it reads the seals of the newest blocks alone",
-    "a closed day left no balance of its end above zero": "it reads balances, which were kept",
 }

@@ -53,12 +53,12 @@ WHERE t.kind = '{PAYOUT.transfer}' AND p.id IS NULL""",
         name="a closed day left no balance of its end above zero",
         means="Somebody was not paid what they had at the end of a closed day.",
         to_do="Look at the payout run of that day and at the account's statement.",
+        # That the sums of days are those of the transfers is another check's.
         whole=f"""
 SELECT account_id, business_day AS day, balance FROM (
-  SELECT r.account_id, r.business_day, sum(r.delta) OVER (
-           PARTITION BY r.account_id ORDER BY r.business_day) AS balance
-  FROM (SELECT owner_account_id AS account_id, business_day, sum(delta_balance) AS delta
-        FROM account_transfers GROUP BY 1, 2) AS r) AS ends
+  SELECT account_id, business_day, sum(delta) OVER (
+           PARTITION BY account_id ORDER BY business_day) AS balance
+  FROM account_days) AS ends
 JOIN business_days d ON d.day = ends.business_day
 WHERE d.status = 'closed' AND balance > {PAYOUT.above_cents}""",
         increment=f"""

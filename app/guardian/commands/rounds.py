@@ -62,7 +62,8 @@ SELECT set_config('statement_timeout', '20s', true), set_config('enable_seqscan'
        set_config('jit', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)
 """),
     "whole": sql("""
-SELECT set_config('work_mem', '128MB', true), set_config('enable_nestloop', 'off', true),
+SELECT set_config('datestyle', 'ISO', true), set_config('work_mem', '128MB', true),
+       set_config('enable_nestloop', 'off', true), set_config('enable_memoize', 'off', true),
        set_config('jit', 'off', true), set_config('min_parallel_table_scan_size', '0', true),
        set_config('parallel_setup_cost', '0', true), set_config('parallel_tuple_cost', '0', true)
 """),
