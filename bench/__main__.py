@@ -18,6 +18,7 @@ from bench import (
     board,
     closing,
     completion,
+    everywhere,
     exporting,
     killed,
     latency,
@@ -53,6 +54,7 @@ BENCHES: dict[str, tuple[str, Callable[[Stage], list[Line]]]] = {
 # On a company that is young, and on the same when it is old.
 ON_YEARS: dict[str, tuple[str, Callable[[Years], list[Line]]]] = {
     "pages": ("Pages at {transfers:,} transfers, beside 100,000", pages.measure),
+    "everywhere": ("Every page at {transfers:,} transfers, p95", everywhere.measure),
     "exports": ("Exporting a million of {transfers:,} transfers", exporting.measure),
     "guardian": ("The guardian at {transfers:,} transfers", watching.measure),
 }

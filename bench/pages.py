@@ -31,17 +31,26 @@ WARM_UP = 2
 RATIO_MAX = 1.5
 SQL_ROUNDS = 50
 SQL_MS_MAX = 5.0
-PERSON = "person-7"
+PERSON, PROGRAM = "person-7", "program"
 
-# A transfer from the middle of the ledger, and one of a person's.
-MIDDLE = sql("""
-SELECT id, business_day FROM account_transfers
-WHERE id >= (SELECT max(id) / 2 FROM account_transfers) ORDER BY id LIMIT 1
-""")
-MIDDLE_OF = sql("""
-SELECT t.id, t.business_day FROM account_transfers t
-JOIN accounts a ON a.id = t.owner_account_id AND a.user_id = :user_id
-WHERE t.account_version = a.version / 2
+# What pages are about: transfers from the middle of the ledger, and of a person's account.
+KNOWN = sql("""
+SELECT a.user_id AS person, middle.id AS transfer,
+       middle.business_day || '_' || middle.id AS middle,
+       own.business_day || '_' || own.id AS own_middle,
+       own.task_id AS own_task,
+       (SELECT max(task_id) FROM logs WHERE type = 'complete') AS task,
+       (SELECT max(day) FROM business_days WHERE status = 'closed') AS day,
+       (SELECT event_id FROM outbox ORDER BY id DESC LIMIT 1) AS event
+FROM accounts a
+CROSS JOIN LATERAL (
+  SELECT t.id, t.business_day FROM account_transfers t
+  WHERE t.id >= (SELECT max(id) / 2 FROM account_transfers) ORDER BY t.id LIMIT 1) AS middle
+CROSS JOIN LATERAL (
+  SELECT t.id, t.business_day, t.task_id FROM account_transfers t
+  WHERE t.owner_account_id = a.id AND t.account_version >= a.version / 2
+    AND t.task_id IS NOT NULL ORDER BY t.account_version LIMIT 1) AS own
+WHERE a.user_id = :user_id
 """)
 
 
@@ -52,20 +61,24 @@ def measure(years: Years) -> list[Line]:
             Reader(stack.enter_context(years.stage.web(history.database)), history)
             for history in (years.young, years.old)
         ]
-        pages = [_page(name, readers) for name in readers[0].pages]
+        asked = [_pages(**reader.known) for reader in readers]
+        pages = [_page(name, readers, asked) for name in asked[0]]
     return [*pages, *_sums(years.stage, years.old.database)]
 
 
 class Reader:
-    """Those who read a company's pages, signed in; `pages` says who asks for what, by name."""
+    """The people and the program who read a company's pages, signed in.
+
+    `known` names what pages can be about: a person, a task, a transfer in the middle and so on.
+    """
 
     def __init__(self, app: Flask, history: History) -> None:
         with app.app_context():
             session: Any = db.session()
             logins = (ACCOUNTANT, ADMINISTRATOR, PERSON)
             ids = {login: actor_named(session, login).user_id for login in logins}
-            middle = session.execute(MIDDLE).one()
-            own = session.execute(MIDDLE_OF, {"user_id": ids[PERSON]}).one()
+            row = session.execute(KNOWN, {"user_id": ids[PERSON]}).one()
+            self.known: dict[str, Any] = {"today": history.today, **row._mapping}  # noqa: SLF001 - the documented name
             sessions = {login: open_session(ids[login], user_agent="bench") for login in ids}
             token = issue_token(None, user_id=ids[ACCOUNTANT], name="bench", lifetime=timedelta(1))
             db.session.remove()
@@ -73,19 +86,14 @@ class Reader:
         for login, session_id in sessions.items():
             with self._clients[login].session_transaction() as cookie:
                 cookie["_user_id"] = session_id
-        self._api = app.test_client(use_cookies=False)
+        self._clients[PROGRAM] = app.test_client(use_cookies=False)
         self._bearer = {"Authorization": f"Bearer {token.token}"}
-        self.pages = _pages(history.today, ids[PERSON], middle, own)
 
-    def ms(self, name: str) -> float:
+    def ms(self, login: str, url: str, *, is_fragment: bool = False) -> float:
         """How long the answer takes, in milliseconds."""
-        login, url = self.pages[name]
-        if login == "program":
-            client, headers = self._api, self._bearer
-        else:
-            client, headers = self._clients[login], FRAGMENT if name in FRAGMENTS else {}
+        headers = self._bearer if login == PROGRAM else FRAGMENT if is_fragment else {}
         began = time.perf_counter()
-        answer = client.get(url, headers=headers)
+        answer = self._clients[login].get(url, headers=headers)
         content = answer.get_data()
         took_s = time.perf_counter() - began
         assert answer.status_code == 200, (url, answer.status_code, content[:300])
@@ -100,13 +108,13 @@ FRAGMENTS = {
 }
 
 
-def _pages(today: date, person: Any, middle: Any, own: Any) -> dict[str, tuple[str, str]]:
+def _pages(
+    *, today: date, person: int, transfer: int, middle: str, own_middle: str, **_: Any
+) -> dict[str, tuple[str, str]]:
     """By name who asks for a page, and its address."""
     week = {"from": today - timedelta(7), "to": today - timedelta(1)}
     first_week = {"from": FIRST_DAY, "to": FIRST_DAY + timedelta(6)}
     ever = {"from": FIRST_DAY, "to": today}
-    before = f"{middle.business_day}_{middle.id}"
-    own_before = f"{own.business_day}_{own.id}"
 
     def accountant(path: str, **words: Any) -> tuple[str, str]:
         return ACCOUNTANT, f"{path}?{urlencode(words)}"
@@ -119,19 +127,19 @@ def _pages(today: date, person: Any, middle: Any, own: Any) -> dict[str, tuple[s
         "report, a week, rewards": accountant("/report", kind="completion_reward", **week),
         "report, a week, words": accountant("/report", q="perch 77", **week),
         "report, a week, one person": accountant("/report", user_id=person, **week),
-        "report, a page in the middle of the ledger": accountant("/report", cursor=before, **ever),
-        "transfers by the API": ("program", "/api/v1/transfers"),
+        "report, a page in the middle of the ledger": accountant("/report", cursor=middle, **ever),
+        "transfers by the API": (PROGRAM, "/api/v1/transfers"),
         "statement, a week": accountant(f"/accounts/{person}", **week),
         "statement, 30 days": accountant(f"/accounts/{person}"),
         "statement, a page in the middle": accountant(
-            f"/accounts/{person}", cursor=own_before, **ever
+            f"/accounts/{person}", cursor=own_middle, **ever
         ),
         "my account": (PERSON, "/account"),
         "reconciliation, a week": accountant("/reconciliation", **week),
         "close the day": accountant("/close-day"),
         "payout run": accountant(f"/payouts/{week['to']}"),
         "payout run, the first": accountant(f"/payouts/{FIRST_DAY}"),
-        "a transfer": accountant(f"/transfers/{middle.id}"),
+        "a transfer": accountant(f"/transfers/{transfer}"),
         "mails": accountant("/mail"),
         **{
             f"analytics, {part}": (ADMINISTRATOR, f"/analytics/{part}?{urlencode(week)}")
@@ -140,11 +148,11 @@ def _pages(today: date, person: Any, middle: Any, own: Any) -> dict[str, tuple[s
     }
 
 
-def _page(name: str, readers: list[Reader]) -> Line:
+def _page(name: str, readers: list[Reader], asked: list[dict[str, tuple[str, str]]]) -> Line:
     took_ms: list[list[float]] = [[], []]
     for number in range(WARM_UP + ROUNDS):
-        for reader, took in zip(readers, took_ms, strict=True):
-            ms = reader.ms(name)
+        for reader, pages, took in zip(readers, asked, took_ms, strict=True):
+            ms = reader.ms(*pages[name], is_fragment=name in FRAGMENTS)
             if number >= WARM_UP:
                 took.append(ms)
     young, old = map(min, took_ms)

@@ -35,7 +35,8 @@ from app.kernel.money import decimal_string
 
 log = structlog.get_logger(__name__)
 
-LEASE_S = 60
+# Longer than it takes to put a spreadsheet of a million rows together once they are all read.
+LEASE_S = 120
 MAX_ATTEMPTS = 3
 KEEP_DAYS = 7
 PROGRESS_EVERY_S = 0.5
@@ -144,13 +145,12 @@ def write_transfers(
                 sums[name] += value
             yield spreadsheet.cells(row)
 
-    return spreadsheet.write_xlsx(
-        path,
-        spreadsheet.COLUMNS,
-        rows(),
-        about=lambda: about(session, wanted, Totals(**sums)),
-        progress=progress,
-    )
+    def said() -> Mapping[str, str]:
+        words = about(session, wanted, Totals(**sums))
+        session.rollback()  # nothing is read while the file is put together
+        return words
+
+    return spreadsheet.write_xlsx(path, spreadsheet.COLUMNS, rows(), about=said, progress=progress)
 
 
 def _write_lines(

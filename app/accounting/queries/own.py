@@ -26,14 +26,15 @@ LEFT JOIN account_days d ON d.account_id = a.id AND d.business_day = today.day
 """)
 # A page of a statement, newest first. The running balance is that of the newest row of the page,
 # the balance of now less what later days and later rows of its day moved, less what the rows above
-# it moved: from now backwards, since people look at recent days.
+# it moved: from now backwards, since people look at recent days. It is summed up once, not for each
+# row; and the account is a value, so that the index gives its rows in their order.
 STATEMENT_LINES = sql("""
 WITH own AS (SELECT id, balance FROM accounts WHERE user_id = :user_id),
 page AS MATERIALIZED (
   SELECT t.id, t.timestamp, t.recorded_at, t.business_day, t.late, t.kind, t.delta_balance,
          t.balance_after, t.description, t.task_id, t.event_id, t.owner_account_id
-  FROM account_transfers t, own
-  WHERE t.owner_account_id = own.id
+  FROM account_transfers t
+  WHERE t.owner_account_id = (SELECT id FROM own)
     AND t.business_day BETWEEN :first AND least(CAST(:last AS date), CAST(:before_day AS date))
     AND (t.business_day, t.id) < (coalesce(CAST(:before_day AS date), 'infinity'),
                                   coalesce(CAST(:before_id AS bigint), 0))
@@ -41,7 +42,7 @@ page AS MATERIALIZED (
 ),
 newest AS (SELECT business_day, id, owner_account_id FROM page
            ORDER BY business_day DESC, id DESC LIMIT 1),
-top AS (
+top AS MATERIALIZED (
   SELECT (SELECT balance FROM own)
        - coalesce((SELECT sum(d.delta) FROM account_days d WHERE d.account_id = n.owner_account_id
                    AND d.business_day > n.business_day), 0)
