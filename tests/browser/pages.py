@@ -38,6 +38,7 @@ PAGES: dict[str | None, list[str]] = {
     "accountant": [
         "/report",
         "/report?user_id={person}",
+        "/balances",
         "/close-day",
         "/payouts/{day}",
         "/accounts/{person}",

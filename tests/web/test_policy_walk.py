@@ -101,6 +101,7 @@ TABLE = {
     "accounting_api.show_account_transfers": HUMANS,
     # see all transfers, all balances, income per day, payout runs; export them
     "accounting.report": ACCOUNTANT,
+    "accounting.balances": ACCOUNTANT,
     "accounting.report_version": ACCOUNTANT,
     "accounting.statement_version": ACCOUNTANT,
     "accounting.report_csv": ACCOUNTANT,

@@ -34,8 +34,8 @@ AT_MOST = 10
 OWN_TASKS = re.compile(r"/tasks/(mine|new|\{task_id\})(/.*)?")
 # Who opens a page, by its address; everything else is an employee's.
 READERS = {
-    "accountant": "/(report|accounts|transfers|corrections|close-day|payouts|reconciliation"
-    "|exports|mail)",
+    "accountant": "/(report|balances|accounts|transfers|corrections|close-day|payouts"
+    "|reconciliation|exports|mail)",
     "administrator": "/(analytics|people|system|mailbox|tasks)",
     "nobody": "/(sign-in|register|invitations)",
 }

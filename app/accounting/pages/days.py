@@ -22,7 +22,7 @@ from app.web.access import current_actor, requires
 from app.web.arguments import whole_number
 from app.web.language import translated
 
-PAYOUTS_SHOWN = 200
+PAYOUTS_SHOWN = 100
 # So long a request pays; more people than that are paid by the worker while the page is watched.
 PAY_FOR_S = 2.0
 

@@ -37,15 +37,15 @@ class PeriodForm:
     text: str = ""
 
 
-def asked_period() -> Period:
+def asked_period(*, days: int = DEFAULT_DAYS) -> Period:
     """The period of the request: a named one in `period`, else `from` and `to`.
 
-    By default the last 30 business days.
+    By default the last `days` business days.
     """
     today = business_today()
     if name := request.args.get("period", "").strip():
         return named_period(name, today=today)
-    default = Period(today - timedelta(days=DEFAULT_DAYS - 1), today)
+    default = Period(today - timedelta(days=days - 1), today)
     return parse_period(request.args.get("from"), request.args.get("to"), default=default)
 
 

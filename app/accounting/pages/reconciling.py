@@ -12,12 +12,15 @@ from app.kernel.db import db
 from app.web import htmx
 from app.web.access import requires
 
+# Each transfer of the period is looked at.
+DAYS = 7
+
 
 @blueprint.get("/reconciliation")
 @requires("see_all_transfers")
 def reconciliation() -> Response:
     """What has to be equal, both sides counted, and each difference with what to do about it."""
-    period = asked_period()
+    period = asked_period(days=DAYS)
     checks = reconcile(db.session(), period)
     return htmx.page(
         "accounting/reconciliation.html",

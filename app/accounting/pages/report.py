@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import date
+from operator import attrgetter
 from typing import Any
 
-from flask import Response, url_for
+from flask import Response, request, url_for
 from flask_babel import gettext, ngettext
 
 from app.accounting import queries
@@ -19,13 +20,16 @@ from app.accounting.pages.period import (
 )
 from app.accounting.queries import KINDS, LedgerFilter, Period, Totals, TransferRow
 from app.kernel.db import db
+from app.kernel.errors import BadInput
 from app.kernel.periods import chart_points
 from app.web import htmx, live
 from app.web.access import requires
-from app.web.arguments import whole_number
+from app.web.arguments import is_whole_number, whole_number
 from app.web.today import business_today, remember_today
 
 SHOWN_PEOPLE = 200
+# Balances beside the report, and on a page of their own.
+SHOWN_BALANCES, BALANCES_PAGE = 50, 100
 
 
 @blueprint.get("/report")
@@ -52,6 +56,37 @@ def report() -> Response:
     return htmx.page("accounting/report.html", **names, **_summary(wanted))
 
 
+@blueprint.get("/balances")
+@requires("see_all_transfers")
+def balances() -> Response:
+    """Everybody's balance now, the largest debt first, with what today brought."""
+    session = db.session()
+    after = _balance_cursor(request.args.get("cursor", ""))
+    rows = queries.balances(session, business_today(), after=after, limit=BALANCES_PAGE)
+    shown, more = rows[:BALANCES_PAGE], len(rows) > BALANCES_PAGE
+    cursor = f"{shown[-1].balance}_{shown[-1].id}" if more else None
+    names = {
+        "balances": [
+            _balance(row) | {"rewards_cents": row.rewards_today, "fees_cents": row.fees_today}
+            for row in shown
+        ],
+        "all_balances": queries.all_balances(session),
+        "next_url": url_for("accounting.balances", cursor=cursor) if more else None,
+    }
+    is_fragment = after is not None and htmx.wants_fragment()
+    return htmx.page(f"accounting/{'_all_balances' if is_fragment else 'balances'}.html", **names)
+
+
+def _balance_cursor(text: str) -> tuple[int, int] | None:
+    """The last row of the page above, as `-350_12`. Raises BadInput for anything else."""
+    if not text:
+        return None
+    balance, _, account_id = text.partition("_")
+    if not (is_whole_number(balance.removeprefix("-")) and is_whole_number(account_id)):
+        raise BadInput(fields={"cursor": "Not a cursor of this list"})
+    return int(balance), int(account_id)
+
+
 @blueprint.get("/report/version")
 @requires("see_all_transfers")
 def report_version() -> Response:
@@ -72,27 +107,20 @@ def _summary(wanted: LedgerFilter) -> dict[str, Any]:
     by_day = queries.sums_by_day(session, wanted)
     sums = sum(by_day.values(), Totals())
     is_one_day = wanted.period.first == wanted.period.last
-    accounts = queries.balances(session, business_today())
+    holders = queries.account_holders(session, lowest=SHOWN_BALANCES)
+    lowest = sorted(holders, key=attrgetter("place"))[:SHOWN_BALANCES]
     return {
         "period": period_form("accounting.report", wanted),
         "kinds": KINDS,
-        "people": [{"id": row.user_id, "login": row.login} for row in accounts],
+        "people": [{"id": row.user_id, "login": row.login} for row in holders],
         "totals": totals_shown(sums),
         "positions": queries.positions(session, wanted),
         "points": [] if is_one_day else chart_points(wanted.period, _incomes(by_day)),
         "days": [] if is_one_day else [_day(day, by_day[day], wanted) for day in reversed(by_day)],
         "persons": _persons(wanted) if is_one_day and wanted.user_id is None else [],
         "back_url": _back(wanted),
-        "balances": [
-            {
-                "user_id": row.user_id,
-                "login": row.login,
-                "balance_cents": row.balance,
-                "url": url_for("accounting.statement", user_id=row.user_id),
-            }
-            for row in accounts
-        ],
-        "balances_sum_cents": accounts[0].sum_of_balances if accounts else 0,
+        "balances": [_balance(row) for row in lowest],
+        "all_balances": holders[0] if holders else {"all_count": 0, "all_sum": 0},
         "runs": _runs(),
         "direct": sums.transfers <= queries.PAGE_MAX,
         "files": {
@@ -102,6 +130,15 @@ def _summary(wanted: LedgerFilter) -> dict[str, Any]:
         "export_fields": {
             name: value for name, value in arguments(wanted).items() if value is not None
         },
+    }
+
+
+def _balance(row: Any) -> dict[str, Any]:
+    return {
+        "user_id": row.user_id,
+        "login": row.login,
+        "balance_cents": row.balance,
+        "url": url_for("accounting.statement", user_id=row.user_id),
     }
 
 

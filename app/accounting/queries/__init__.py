@@ -34,6 +34,8 @@ from app.accounting.queries.own import (
 )
 from app.accounting.queries.sums import (
     Totals,
+    account_holders,
+    all_balances,
     balances,
     clock_words,
     positions,
@@ -57,7 +59,9 @@ __all__ = [
     "StatementSums",
     "Totals",
     "TransferRow",
+    "account_holders",
     "account_version",
+    "all_balances",
     "all_transfers",
     "balance_of",
     "balances",

@@ -13,15 +13,31 @@ from app.accounting.queries.filters import LedgerFilter
 from app.kernel import settings
 from app.kernel.db import sql
 
-# Every employee's balance, the largest debt first, and beside each the sum of all of them.
+# Employees' balances, the largest debt first, each with what today brought.
 BALANCES = sql("""
-SELECT a.id, a.user_id, u.login, u.is_active, a.balance,
-       (sum(a.balance) OVER ())::bigint AS sum_of_balances,
-       coalesce(d.rewards, 0) AS rewards_today, coalesce(d.fees, 0) AS fees_today
-FROM accounts a JOIN users u ON u.id = a.user_id
+SELECT a.id, a.user_id, u.login, a.balance, coalesce(d.rewards, 0) AS rewards_today,
+       coalesce(d.fees, 0) AS fees_today
+FROM (SELECT id, user_id, balance FROM accounts
+      WHERE kind = 'employee' AND (CAST(:after_balance AS bigint) IS NULL
+        OR (balance, id) > (:after_balance, :after_id))
+      ORDER BY balance, id LIMIT :limit) AS a
+JOIN users u ON u.id = a.user_id
 LEFT JOIN account_days d ON d.account_id = a.id AND d.business_day = :today
-WHERE a.kind = 'employee'
-ORDER BY a.balance, a.id LIMIT :limit
+ORDER BY a.balance, a.id
+""")
+ALL_BALANCES = sql("""
+SELECT count(*) AS all_count, coalesce(sum(balance), 0)::bigint AS all_sum FROM accounts
+WHERE kind = 'employee'
+""")
+# Those who have an account, for the report's filter, among them those with the lowest balances;
+# and beside each the count and the sum of all.
+ACCOUNT_HOLDERS = sql("""
+SELECT user_id, login, balance, place, all_count, all_sum FROM (
+  SELECT a.user_id, u.login, a.balance, row_number() OVER (ORDER BY a.balance, a.id) AS place,
+         row_number() OVER (ORDER BY u.login) AS by_login,
+         count(*) OVER () AS all_count, (sum(a.balance) OVER ())::bigint AS all_sum
+  FROM accounts a JOIN users u ON u.id = a.user_id WHERE a.kind = 'employee') AS holders
+WHERE place <= :lowest OR by_login <= 2000 ORDER BY login
 """)
 _COLUMNS_OF_SUMS = """
 coalesce(sum({t}fees), 0)::bigint, coalesce(sum({t}rewards), 0)::bigint,
@@ -155,12 +171,30 @@ def positions(session: Session, wanted: LedgerFilter) -> Any:
     return session.execute(POSITIONS_OF, names).one()
 
 
-def balances(session: Session, today: date, *, limit: int = 500) -> Sequence[Any]:
-    """Every employee's balance, the largest debt first, with today's rewards and fees.
+def balances(
+    session: Session, today: date, *, after: tuple[int, int] | None = None, limit: int
+) -> Sequence[Any]:
+    """Employees' balances, the largest debt first, with today's rewards and fees.
 
-    Each row says the `sum_of_balances` too: of all employees, also of those beyond the limit.
+    `limit` + 1 of them to tell whether more follow; `after` is the balance and the account's id of
+    the last one of the page above.
     """
-    return session.execute(BALANCES, {"today": today, "limit": limit}).all()
+    balance, account_id = after or (None, None)
+    names = {"after_balance": balance, "after_id": account_id, "today": today, "limit": limit + 1}
+    return session.execute(BALANCES, names).all()
+
+
+def all_balances(session: Session) -> Any:
+    """The count (`all_count`) and the sum (`all_sum`) of all employees' balances."""
+    return session.execute(ALL_BALANCES).one()
+
+
+def account_holders(session: Session, *, lowest: int) -> Sequence[Any]:
+    """Those who have an account, by login: the first 2,000, and those of the `lowest` balances.
+
+    Each with its `place` among the balances from the lowest on, and `all_count`, `all_sum`.
+    """
+    return session.execute(ACCOUNT_HOLDERS, {"lowest": lowest}).all()
 
 
 def clock_words(session: Session) -> str:
