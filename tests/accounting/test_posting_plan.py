@@ -19,7 +19,7 @@ from sqlalchemy import TextClause
 
 from app.accounting.commands import posting
 from app.events import Event
-from app.kernel.db import sql
+from app.kernel.db import db, sql
 from embedded.postgres import Cluster
 from tests.accounting.board import event, make_tasks, post_batch
 from tests.company import Company
@@ -109,8 +109,8 @@ def _seconds_per_event(company: Company, events: Callable, *, size: int, times: 
 
 
 def _names(company: Company, batch: list[Event]) -> dict[str, Any]:
-    names: dict[str, Any] = company.call(posting._parameters, batch)
-    return names
+    accounts = company.call(lambda: posting._locked_accounts(db.session(), batch))
+    return {**company.call(posting._parameters, batch), **accounts}
 
 
 def _plan(

@@ -38,11 +38,11 @@ WHERE (SELECT a.id FROM accounts a WHERE a.user_id = u.user_id) IS NULL
 ORDER BY user_id
 ON CONFLICT (user_id) DO NOTHING
 """)
-# Locks the accounts of a batch in one order, so that two batches cannot deadlock.
+# Locks the accounts of a batch in one order, so that two batches cannot deadlock, and says how
+# they stand until the batch moves them: asked for once each, however many of the events are theirs.
 LOCK_ACCOUNTS = sql("""
-SELECT count(*) FROM (
-  SELECT FROM accounts WHERE user_id = ANY (CAST(:user_ids AS bigint[]))
-  ORDER BY id FOR NO KEY UPDATE) AS locked
+SELECT user_id, id, balance, version FROM accounts
+WHERE user_id = ANY (CAST(:user_ids AS bigint[])) ORDER BY id FOR NO KEY UPDATE
 """)
 # Makes sure of the business days that the batch falls on: its own, or the first that is open.
 OPEN_DAYS = sql("""
@@ -67,24 +67,24 @@ ON CONFLICT (task_id) DO NOTHING
 # Posts the batch: events that the ledger knows drop out; the rest become one transfer each.
 POST = sql("""
 WITH batch AS MATERIALIZED (
-  SELECT e.event_id, e.kind, e.task_id, e.user_id, e.occurred_at, e.n,
+  SELECT e.event_id, e.kind, e.task_id, e.account_id, e.balance, e.version, e.occurred_at, e.n,
          greatest(own.day, closed.day + 1) AS business_day,
          coalesce(own.day <= closed.day, false) AS late
   FROM unnest(CAST(:event_ids AS uuid[]), CAST(:kinds AS transfer_kind[]),
-              CAST(:task_ids AS bigint[]), CAST(:employee_ids AS bigint[]),
+              CAST(:task_ids AS bigint[]), CAST(:account_ids AS bigint[]),
+              CAST(:balances AS bigint[]), CAST(:versions AS bigint[]),
               CAST(:occurred AS timestamptz[]))
-         WITH ORDINALITY AS e (event_id, kind, task_id, user_id, occurred_at, n)
+         WITH ORDINALITY
+         AS e (event_id, kind, task_id, account_id, balance, version, occurred_at, n)
   CROSS JOIN LATERAL (SELECT (e.occurred_at AT TIME ZONE :timezone)::date AS day OFFSET 0) AS own
   LEFT JOIN (SELECT day FROM business_days WHERE status <> 'open' ORDER BY day DESC LIMIT 1)
          AS closed ON true
   WHERE (SELECT t.id FROM account_transfers t WHERE t.event_id = e.event_id) IS NULL
 ), lines AS MATERIALIZED (
-  SELECT b.*, a.id AS account_id, a.balance, a.version,
+  SELECT b.*,
          CASE b.kind WHEN 'assign_fee' THEN p.assign_price ELSE p.complete_price END AS amount,
          CASE b.kind WHEN 'assign_fee' THEN -p.assign_price ELSE p.complete_price END AS delta
   FROM batch b
-  CROSS JOIN LATERAL (
-    SELECT id, balance, version FROM accounts WHERE user_id = b.user_id OFFSET 0) AS a
   CROSS JOIN LATERAL (
     SELECT assign_price, complete_price FROM task_prices WHERE task_id = b.task_id OFFSET 0) AS p
 ), posted AS (
@@ -140,17 +140,33 @@ def post(session: Session, events: Sequence[Event]) -> None:
     the batch twice, changes nothing. A task or user that does not exist violates a foreign key.
     """
     once = list({event.event_id: event for event in events}.values())
-    employees = {event.user_id for event in once}  # type: ignore[attr-defined]
-    names = {**_parameters(once), "user_ids": _array(sorted(employees))}
     session.execute(SHARE_DAY_GATE)
-    if session.execute(LOCK_ACCOUNTS, names).scalar_one() != len(employees):
-        session.execute(OPEN_ACCOUNTS, names)
-        session.execute(LOCK_ACCOUNTS, names)
+    names = {**_parameters(once), **_locked_accounts(session, once)}
     session.execute(OPEN_DAYS, names)
     session.execute(DRAW_PRICES, names)
     fresh, posted = session.execute(POST, names).one()
     # Every event that the ledger did not know found its account and its price.
     assert fresh == posted, f"{fresh} events to post, {posted} posted"
+
+
+def _locked_accounts(session: Session, events: Sequence[Event]) -> dict[str, str]:
+    """Lock the accounts of the events' employees, opened where there are none; one per event."""
+    employees = [event.user_id for event in events]  # type: ignore[attr-defined]
+    names = {"user_ids": _array(sorted(set(employees)))}
+    accounts = _locked(session, names)
+    if len(accounts) != len(set(employees)):
+        session.execute(OPEN_ACCOUNTS, names)
+        accounts = _locked(session, names)
+    return {
+        "account_ids": _array(accounts[user_id][0] for user_id in employees),
+        "balances": _array(accounts[user_id][1] for user_id in employees),
+        "versions": _array(accounts[user_id][2] for user_id in employees),
+    }
+
+
+def _locked(session: Session, names: dict[str, str]) -> dict[int, tuple[int, int, int]]:
+    rows = session.execute(LOCK_ACCOUNTS, names)
+    return {user_id: (id_, balance, version) for user_id, id_, balance, version in rows}
 
 
 def _parameters(events: Sequence[Event]) -> dict[str, Any]:
@@ -162,7 +178,6 @@ def _parameters(events: Sequence[Event]) -> dict[str, Any]:
         "kinds": _array(TRANSFER_KINDS[type(event)] for event in events),
         "task_ids": _array(task_ids),
         "tasks": _array(sorted(set(task_ids))),
-        "employee_ids": _array(event.user_id for event in events),  # type: ignore[attr-defined]
         "occurred": _array(occurred),
         # No day begins within a minute, so that one moment of each tells the batch's days.
         "minutes": _array({(text[:16], text[-6:]): text for text in occurred}.values()),

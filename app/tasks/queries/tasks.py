@@ -49,11 +49,10 @@ WHERE t.assigned_to = :user_id AND t.is_finished = :finished
   AND (CAST(:before AS bigint) IS NULL OR t.id < :before)
 ORDER BY t.id DESC LIMIT :limit
 """)
-COUNTS_OF = sql("""
-SELECT count(*) FILTER (WHERE NOT is_finished) AS open,
-       count(*) FILTER (WHERE is_finished) AS finished
-FROM tasks WHERE assigned_to = :user_id
-""")
+# How many tasks of a person's are in a state: each by the index that has these alone.
+_OPEN_OF = "SELECT count(*) FROM tasks t WHERE t.assigned_to = :user_id AND NOT t.is_finished"
+_FINISHED_OF = "SELECT count(*) FROM tasks t WHERE t.assigned_to = :user_id AND t.is_finished"
+COUNTS_OF = sql(f"SELECT ({_OPEN_OF}) AS open, ({_FINISHED_OF}) AS finished")
 ONE_TASK = sql(f"SELECT {_COLUMNS} {_FROM} WHERE t.id = :task_id")
 OPEN_COUNT = sql("SELECT count(*) FROM tasks WHERE NOT is_finished")
 # What a reassignment of all open tasks would charge: the fees drawn so far, and how many tasks
@@ -248,9 +247,11 @@ def assignees(session: Session) -> Sequence[Any]:
 
 
 # Today's money and the counts of one's tasks; pending while one's own events wait to be posted.
-EARNINGS_OF = sql("""
+EARNINGS_OF = sql(f"""
 SELECT coalesce(d.rewards - d.fees, 0) AS today_cents, coalesce(a.balance, 0) AS balance_cents,
-       n.open_count, n.finished_count, n.finished_today_count,
+       ({_OPEN_OF}) AS open_count, ({_FINISHED_OF}) AS finished_count,
+       ({_FINISHED_OF} AND t.finished_at >= today.day::timestamp AT TIME ZONE :timezone)
+         AS finished_today_count,
        EXISTS (
          SELECT FROM outbox_cursors c CROSS JOIN LATERAL (
            SELECT o.user_id FROM outbox o WHERE o.xid >= c.xid AND (o.xid, o.id) > (c.xid, c.id)
@@ -259,12 +260,6 @@ SELECT coalesce(d.rewards - d.fees, 0) AS today_cents, coalesce(a.balance, 0) AS
 FROM (SELECT (business_now() AT TIME ZONE :timezone)::date AS day) AS today
 LEFT JOIN accounts a ON a.user_id = :user_id
 LEFT JOIN account_days d ON d.account_id = a.id AND d.business_day = today.day
-CROSS JOIN LATERAL (
-  SELECT count(*) FILTER (WHERE NOT t.is_finished) AS open_count,
-         count(*) FILTER (WHERE t.is_finished) AS finished_count,
-         count(*) FILTER (WHERE t.finished_at >= today.day::timestamp AT TIME ZONE :timezone)
-           AS finished_today_count
-  FROM tasks t WHERE t.assigned_to = :user_id) AS n
 """)
 
 
