@@ -25,7 +25,7 @@ from app.kernel.db import command, sql
 
 log = structlog.get_logger(__name__)
 
-BATCH = 2_000
+BATCH = 4_000
 LOOK_AGAIN_S = 0.01
 LOOK_AGAIN_MAX_S = 0.05
 CAUSE_MAX_LENGTH = 2_000

@@ -143,7 +143,7 @@ def _read_from_end_to_end(plan: dict[str, Any]) -> set[str]:
     is_scan = plan["Node Type"].endswith("Scan") and "Relation Name" in plan
     is_of_the_company = plan.get("Index Name") == "accounts_company_kind_key"
     # A bitmap's condition stands with its index, and here as the one that is checked again.
-    is_conditional = "Index Cond" in plan or "Recheck Cond" in plan
+    is_conditional = plan.keys() & {"Index Cond", "Recheck Cond", "TID Cond"}
     if is_scan and not is_conditional and not is_of_the_company:
         found.add(plan["Relation Name"])
     return found

@@ -40,8 +40,9 @@ ON CONFLICT (user_id) DO NOTHING
 """)
 # Locks the accounts of a batch in one order, so that two batches cannot deadlock, and says how
 # they stand until the batch moves them: asked for once each, however many of the events are theirs.
+# A row that is locked stays at its place, its ctid, so that no index is asked for it again.
 LOCK_ACCOUNTS = sql("""
-SELECT user_id, id, balance, version FROM accounts
+SELECT user_id, id, ctid, balance, version FROM accounts
 WHERE user_id = ANY (CAST(:user_ids AS bigint[])) ORDER BY id FOR NO KEY UPDATE
 """)
 # Makes sure of the business days that the batch falls on: its own, or the first that is open.
@@ -67,15 +68,15 @@ ON CONFLICT (task_id) DO NOTHING
 # Posts the batch: events that the ledger knows drop out; the rest become one transfer each.
 POST = sql("""
 WITH batch AS MATERIALIZED (
-  SELECT e.event_id, e.kind, e.task_id, e.account_id, e.balance, e.version, e.occurred_at, e.n,
-         greatest(own.day, closed.day + 1) AS business_day,
+  SELECT e.event_id, e.kind, e.task_id, e.account_id, e.place, e.balance, e.version,
+         e.occurred_at, e.n, greatest(own.day, closed.day + 1) AS business_day,
          coalesce(own.day <= closed.day, false) AS late
   FROM unnest(CAST(:event_ids AS uuid[]), CAST(:kinds AS transfer_kind[]),
               CAST(:task_ids AS bigint[]), CAST(:account_ids AS bigint[]),
-              CAST(:balances AS bigint[]), CAST(:versions AS bigint[]),
+              CAST(:places AS tid[]), CAST(:balances AS bigint[]), CAST(:versions AS bigint[]),
               CAST(:occurred AS timestamptz[]))
          WITH ORDINALITY
-         AS e (event_id, kind, task_id, account_id, balance, version, occurred_at, n)
+         AS e (event_id, kind, task_id, account_id, place, balance, version, occurred_at, n)
   CROSS JOIN LATERAL (SELECT (e.occurred_at AT TIME ZONE :timezone)::date AS day OFFSET 0) AS own
   LEFT JOIN (SELECT day FROM business_days WHERE status <> 'open' ORDER BY day DESC LIMIT 1)
          AS closed ON true
@@ -104,8 +105,10 @@ WITH batch AS MATERIALIZED (
   ORDER BY n
 ), moved AS (
   UPDATE accounts a SET balance = a.balance + s.delta, version = a.version + s.transfers
-  FROM (SELECT account_id, sum(delta) AS delta, count(*) AS transfers FROM lines GROUP BY 1) AS s
-  WHERE a.id = s.account_id
+  FROM (SELECT place, account_id, sum(delta) AS delta, count(*) AS transfers
+        FROM lines GROUP BY 1, 2) AS s
+  WHERE a.ctid = s.place AND a.id = s.account_id
+  RETURNING a.id
 ), by_account AS (
   INSERT INTO account_days AS d (account_id, business_day, fees, rewards, transfers)
   SELECT account_id, business_day,
@@ -123,7 +126,9 @@ WITH batch AS MATERIALIZED (
   ON CONFLICT (business_day) DO UPDATE SET fees = d.fees + excluded.fees,
     rewards = d.rewards + excluded.rewards, transfers = d.transfers + excluded.transfers
 )
-SELECT (SELECT count(*) FROM batch) AS fresh, (SELECT count(*) FROM lines) AS posted
+SELECT (SELECT count(*) FROM batch) AS fresh, (SELECT count(*) FROM lines) AS posted,
+       (SELECT count(DISTINCT account_id) FROM lines) AS owners,
+       (SELECT count(*) FROM moved) AS moved
 """)
 
 TRANSFER_KINDS: dict[type[Event], str] = {
@@ -144,9 +149,10 @@ def post(session: Session, events: Sequence[Event]) -> None:
     names = {**_parameters(once), **_locked_accounts(session, once)}
     session.execute(OPEN_DAYS, names)
     session.execute(DRAW_PRICES, names)
-    fresh, posted = session.execute(POST, names).one()
-    # Every event that the ledger did not know found its account and its price.
+    fresh, posted, owners, moved = session.execute(POST, names).one()
+    # Every event that the ledger did not know found its price, and each balance was moved.
     assert fresh == posted, f"{fresh} events to post, {posted} posted"
+    assert owners == moved, f"{owners} balances to move, {moved} moved"
 
 
 def _locked_accounts(session: Session, events: Sequence[Event]) -> dict[str, str]:
@@ -157,16 +163,17 @@ def _locked_accounts(session: Session, events: Sequence[Event]) -> dict[str, str
     if len(accounts) != len(set(employees)):
         session.execute(OPEN_ACCOUNTS, names)
         accounts = _locked(session, names)
+    found = [accounts[user_id] for user_id in employees]
     return {
-        "account_ids": _array(accounts[user_id][0] for user_id in employees),
-        "balances": _array(accounts[user_id][1] for user_id in employees),
-        "versions": _array(accounts[user_id][2] for user_id in employees),
+        "account_ids": _array(account.id for account in found),
+        "places": _array(f'"{account.ctid}"' for account in found),
+        "balances": _array(account.balance for account in found),
+        "versions": _array(account.version for account in found),
     }
 
 
-def _locked(session: Session, names: dict[str, str]) -> dict[int, tuple[int, int, int]]:
-    rows = session.execute(LOCK_ACCOUNTS, names)
-    return {user_id: (id_, balance, version) for user_id, id_, balance, version in rows}
+def _locked(session: Session, names: dict[str, str]) -> dict[int, Any]:
+    return {row.user_id: row for row in session.execute(LOCK_ACCOUNTS, names)}
 
 
 def _parameters(events: Sequence[Event]) -> dict[str, Any]:
