@@ -37,7 +37,8 @@ ZONE = "America/New_York"
 # The days of 2026 on which its clocks are put forward and back.
 DAYS = {date(2026, 3, 8): 23, date(2026, 11, 1): 25}
 # What the log, the ledger and the days were given that does not lie within what the database saw.
-# Its end is looked at after a row was read: a request that nobody waits for may still go on.
+# Its end is looked at after a row was read: a request that nobody waits for may still go on. The
+# schedule may close the day before, in which nothing happened.
 MISDATED = """
 SELECT 'event', occurred_at::text FROM outbox
 WHERE occurred_at NOT BETWEEN %(since)s AND clock_timestamp()
@@ -45,6 +46,7 @@ UNION ALL SELECT 'transfer', recorded_at::text FROM account_transfers
 WHERE recorded_at NOT BETWEEN %(since)s AND clock_timestamp()
 UNION ALL SELECT 'day', during::text FROM business_days
 WHERE NOT during && tstzrange(%(since)s, clock_timestamp(), '[]')
+  AND EXISTS (SELECT FROM account_transfers t WHERE t.business_day = day)
 """
 TRANSFERS_OF_DAYS = """
 SELECT t.timestamp, t.business_day, d.during @> t.timestamp FROM account_transfers t
@@ -128,10 +130,10 @@ def clock_jumps(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
     # Monotonic time goes on as it is: what jumps on a machine is its calendar.
     env = {"LD_PRELOAD": library, "FAKETIME": jump, "DONT_FAKE_MONOTONIC": "1"}
     database = system.new_database()
-    sabotage = ["time_is_the_process_s"] if sabotaged else []
-    system.become(*sabotage, env=env, database=database, programs=["gunicorn", "worker.py"])
     with system.connect() as connection:
         row = connection.execute("SELECT now()").fetchone()
+    sabotage = ["time_is_the_process_s"] if sabotaged else []
+    system.become(*sabotage, env=env, database=database, programs=["gunicorn", "worker.py"])
     outcome = storm(stage, dice, lambda _system, _dice: 0)
     with system.connect() as connection:
         since = row[0] if row else None
