@@ -78,7 +78,7 @@ def test_the_command_lists_and_sends_again(
     run = app.test_cli_runner().invoke
     assert "unknown payout" in run(args=["mail", "list"]).output
     assert run(args=["mail", "resend", "--unsent"]).output == "1 mails queued\n"
-    assert run(args=["mail", "send"]).output.splitlines()[-1] == "1 mails sent"
+    assert "1 mails sent" in run(args=["mail", "send"]).output.splitlines()
     email_id = company.value("SELECT id FROM emails")
     assert run(args=["mail", "resend", str(email_id)]).output == "queued\n"
     assert run(args=["mail", "resend", "999"]).exit_code == 1
