@@ -125,10 +125,13 @@ def clock_jumps(stage: Stage, dice: Random, *, sabotaged: bool) -> Outcome:
     import libfaketime
 
     system = stage.system
-    library = str(Path(libfaketime.__file__).parent / "vendor/libfaketime/src/libfaketime.so.1")
+    # LD_PRELOAD has no way to name a path with a space in it, such as a checkout's may be.
+    library = system.data_dir / "libfaketime.so.1"
+    library.unlink(missing_ok=True)
+    library.symlink_to(Path(libfaketime.__file__).parent / "vendor/libfaketime/src" / library.name)
     jump = dice.choice(JUMPS)
     # Monotonic time goes on as it is: what jumps on a machine is its calendar.
-    env = {"LD_PRELOAD": library, "FAKETIME": jump, "DONT_FAKE_MONOTONIC": "1"}
+    env = {"LD_PRELOAD": str(library), "FAKETIME": jump, "DONT_FAKE_MONOTONIC": "1"}
     database = system.new_database()
     with system.connect() as connection:
         row = connection.execute("SELECT now()").fetchone()
