@@ -11,7 +11,6 @@ NEWEST = 2
 
 _BLOCKS = """
 SELECT n.*, coalesce(p.hash, decode(repeat('00', 32), 'hex')) AS previous_ought,
-       coalesce(p.last_xid, '0') AS after_xid, coalesce(p.last_id, 0) AS after_id,
        p.id IS NOT NULL OR n.id = 1 AS is_next,
        sha256(n.previous_hash || int8send(n.id) || int8send(n.last_xid::text::bigint)
               || int8send(n.last_id) || n.digests) AS hash_ought
