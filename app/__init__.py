@@ -38,6 +38,7 @@ from app.web import (
     headers,
     htmx,
     hygiene,
+    kept,
     language,
     logs,
     metrics,
@@ -77,6 +78,7 @@ def create_app(settings: Settings | None = None, *, process: str = "web") -> Fla
     drafts.init_app(app)
     stopped.init_app(app)
     context.init_app(app)
+    kept.init_app(app)
     confirmation.init_app(app, partial(reauthenticate, always=True))
     openapi.init_app(app)
     metrics.init_app(app)

@@ -28,8 +28,11 @@ TOKEN = re.compile(r'name="csrf_token" value="([0-9a-f]+)"')
 
 
 @contextmanager
-def served(checkout: Path, folder: Path, *, tasks: int) -> Iterator[tuple[int, str]]:
-    """Its port with a project of `tasks` tasks, and the Cookie header of its administrator."""
+def served(checkout: Path, folder: Path, *, tasks: int, people: int) -> Iterator[tuple[int, str]]:
+    """Its port with a project of `tasks` tasks of `people`, and its administrator's Cookie header.
+
+    The list's filter offers the people, as the board's does.
+    """
     home = folder / "kanboard"
     shutil.copytree(checkout, home)
     port = free_port()
@@ -39,13 +42,13 @@ def served(checkout: Path, folder: Path, *, tasks: int) -> Iterator[tuple[int, s
     server.start()
     try:
         wait_until_ready(port, server, "/index.php")
-        _fill(home / "data" / "db.sqlite", tasks)
+        _fill(home / "data" / "db.sqlite", tasks, people)
         yield port, _signed_in(port)
     finally:
         server.stop()
 
 
-def _fill(file: Path, tasks: int) -> None:
+def _fill(file: Path, tasks: int, people: int) -> None:
     now = int(time.time())
     with sqlite3.connect(file) as database:
         database.execute("INSERT INTO projects (id, name, is_active) VALUES (1, 'Bench', 1)")
@@ -58,12 +61,27 @@ def _fill(file: Path, tasks: int) -> None:
             "INSERT INTO swimlanes (id, name, position, is_active, project_id)"
             " VALUES (1, 'Default', 1, 1, 1)"
         )
+        members = range(2, people + 2)
+        database.executemany(
+            "INSERT INTO users (id, username, role) VALUES (?, ?, 'app-user')",
+            [(number, f"person-{number}") for number in members],
+        )
+        database.executemany(
+            "INSERT INTO project_has_users (project_id, user_id, role)"
+            " VALUES (1, ?, 'project-member')",
+            [(number,) for number in members],
+        )
         database.executemany(
             "INSERT INTO tasks (title, date_creation, color_id, project_id, column_id, owner_id,"
             " creator_id, position, is_active, date_modification, date_moved, swimlane_id)"
-            f" VALUES (?, {now}, 'yellow', 1, ?, 1, 1, ?, 1, {now}, {now}, 1)",
+            f" VALUES (?, {now}, 'yellow', 1, ?, ?, 1, ?, 1, {now}, {now}, 1)",
             [
-                (f"Mend the fence at gate number {number}", 1 + number % 4, number)
+                (
+                    f"Mend the fence at gate number {number}",
+                    1 + number % 4,
+                    members[number % people],
+                    number,
+                )
                 for number in range(1, tasks + 1)
             ],
         )

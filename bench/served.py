@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import time
 import urllib.error
@@ -65,5 +66,9 @@ def cookie_of(app: Flask, login: str) -> str:
     session_id = open_session(user_id.scalar_one(), user_agent="bench")
     serializer = SecureCookieSessionInterface().get_signing_serializer(app)
     assert serializer is not None
-    cookie = serializer.dumps({"_user_id": session_id, "_permanent": True})
+    # With the secret of its CSRF tokens, which its first page brought.
+    csrf_secret = secrets.token_hex(20)
+    cookie = serializer.dumps(
+        {"_user_id": session_id, "_permanent": True, "csrf_token": csrf_secret}
+    )
     return f"{app.config['SESSION_COOKIE_NAME']}={cookie}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
@@ -106,8 +106,9 @@ def engine_options(process: str) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=1024)
 def sql(statement: str) -> TextClause:
-    """A named statement: SQL text with `:name` parameters."""
+    """A named statement: SQL text with `:name` parameters. One that is put together is kept."""
     return text(statement)
 
 

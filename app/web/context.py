@@ -7,12 +7,13 @@ import uuid
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask, current_app, g, request, url_for
-from flask_babel import LazyString, lazy_gettext
 from markupsafe import Markup
 
+from app.kernel.messages import said
+from app.kernel.policy import Role
 from app.kernel.settings import Settings
 from app.web import joined, stopped
 from app.web.access import refused_to_all_but
@@ -27,21 +28,39 @@ class Entry:
     """A page of the main navigation, for those whose role may do `action`."""
 
     endpoint: str
-    label: LazyString
+    label: str
     action: str
+
+
+class Link(NamedTuple):
+    """An entry of the navigation as a page shows it; current: aria-current's word, if any."""
+
+    endpoint: str
+    label: str
+    current: str
+
+
+class Reader(NamedTuple):
+    """Who reads a page, as far as the frame around it is theirs."""
+
+    id: int
+    login: str
+    role: Role
+    shortcuts: bool
+    sees_all_tasks: bool
 
 
 # In the order shown. A page that is not registered is left out.
 NAVIGATION = (
-    Entry("tasks.mine", lazy_gettext("My tasks"), "see_own_tasks"),
-    Entry("tasks.all", lazy_gettext("All tasks"), "see_all_tasks"),
-    Entry("accounting.mine", lazy_gettext("My account"), "see_own_account"),
-    Entry("accounting.report", lazy_gettext("Report"), "see_all_transfers"),
-    Entry("payments.mails", lazy_gettext("Mail"), "see_all_transfers"),
-    Entry("analytics.index", lazy_gettext("Analytics"), "see_analytics"),
-    Entry("auth.people", lazy_gettext("People"), "manage_people"),
-    Entry("guardian.health", lazy_gettext("Health"), "see_system"),
-    Entry("payments.mailbox", lazy_gettext("Mail folder"), "read_mail_folder"),
+    Entry("tasks.mine", said("My tasks"), "see_own_tasks"),
+    Entry("tasks.all", said("All tasks"), "see_all_tasks"),
+    Entry("accounting.mine", said("My account"), "see_own_account"),
+    Entry("accounting.report", said("Report"), "see_all_transfers"),
+    Entry("payments.mails", said("Mail"), "see_all_transfers"),
+    Entry("analytics.index", said("Analytics"), "see_analytics"),
+    Entry("auth.people", said("People"), "manage_people"),
+    Entry("guardian.health", said("Health"), "see_system"),
+    Entry("payments.mailbox", said("Mail folder"), "read_mail_folder"),
 )
 STORY_UNDER = ("tasks.all", "accounting.report", "tasks.mine")
 
@@ -49,26 +68,25 @@ STORY_UNDER = ("tasks.all", "accounting.report", "tasks.mine")
 def init_app(app: Flask) -> None:
     """Give the templates of `app` their names."""
     app.context_processor(_names)
+    app.jinja_env.globals["asset"] = asset
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 
-def navigation() -> list[dict[str, Any]]:
-    """The pages that the signed-in user may open: url, label, and aria-current's word if any."""
+def navigation() -> tuple[Link, ...]:
+    """The pages that the signed-in user may open."""
     user = signed_in()
     if user is None:
-        return []
+        return ()
     views = current_app.view_functions
     shown = [entry for entry in NAVIGATION if entry.endpoint in views and user.may(entry.action)]
     here = _section(shown)
-    return [
-        {
-            "endpoint": entry.endpoint,
-            "url": url_for(entry.endpoint),
-            "label": entry.label,
-            "current": "page" if request.endpoint == entry.endpoint else entry is here and "true",
-        }
-        for entry in shown
-    ]
+
+    def word(entry: Entry) -> str:
+        if request.endpoint == entry.endpoint:
+            return "page"
+        return "true" if entry is here else ""
+
+    return tuple(Link(entry.endpoint, entry.label, word(entry)) for entry in shown)
 
 
 def _section(shown: list[Entry]) -> Entry | None:
@@ -106,16 +124,17 @@ def shortcut(key: str) -> Markup:
     return Markup(' data-key="{key}" aria-keyshortcuts="{key}"').format(key=key)
 
 
-def search_url() -> str | None:
-    """Where the signed-in person searches tasks: all of them, or their own."""
+def _reader() -> Reader | None:
     user = signed_in()
     if user is None:
         return None
-    return url_for("tasks.all" if user.may("see_all_tasks") else "tasks.mine")
+    sees_all_tasks = user.may("see_all_tasks")
+    return Reader(user.id, user.login, user.role, user.shortcuts, sees_all_tasks)
 
 
 def _names() -> dict[str, Any]:
     settings: Settings = current_app.config["SETTINGS"]
+    reader = _reader()
     return {
         "lang": language(),
         "theme": theme(),
@@ -123,10 +142,10 @@ def _names() -> dict[str, Any]:
         "request_id": g.get("request_id"),
         "demo": settings.demo,
         "stopped": stopped.shown(),
-        "asset": asset,
         "idempotency_key": idempotency_key,
         "shortcut": shortcut,
-        "search_url": search_url(),
+        "reader": reader,
+        "sees_all_tasks": reader is not None and reader.sees_all_tasks,
         "refused_to_all_but": refused_to_all_but,
     }
 

@@ -29,6 +29,17 @@ THEME_COOKIE = "theme"
 COOKIE_AGE = timedelta(days=365)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Writing:
+    """How somebody reads. Readers who read alike have the same one."""
+
+    money: MoneyFormat
+    dates: DateFormat
+    zone: ZoneInfo
+    this_year: int
+    translations: NullTranslations
+
+
 def init_app(app: Flask) -> None:
     """Choose each request's language; give templates their filters."""
     Babel(app, locale_selector=language, timezone_selector=_time_zone)
@@ -80,7 +91,7 @@ def gettext(context: EvalContext, message: str, /, **names: Any) -> str:
 
     A page says about a hundred messages, and most have no names to fill in: those are kept.
     """
-    translations = _writing().translations
+    translations = writing().translations
     if not context.autoescape:
         return str(translations.ugettext(message)) % names
     if not names:
@@ -109,7 +120,7 @@ def translated(message: str) -> str:
 
 def money(cents: int) -> str:
     """The amount in the company's currency, as the reader's language writes it."""
-    return _writing().money.write(cents)
+    return writing().money.write(cents)
 
 
 def signed_money(cents: int) -> str:
@@ -119,51 +130,49 @@ def signed_money(cents: int) -> str:
 
 def moment(at: datetime) -> str:
     """Date and time in the reader's time zone, short; the year only when it is another one."""
-    writing = _writing()
-    return writing.dates.write_moment(at.astimezone(writing.zone), writing.this_year)
+    how = writing()
+    return how.dates.write_moment(at.astimezone(how.zone), how.this_year)
 
 
 def day(of: date) -> str:
     """A calendar day, short; the year only when it is another one."""
-    writing = _writing()
-    return writing.dates.write_day(of, writing.this_year)
+    how = writing()
+    return how.dates.write_day(of, how.this_year)
 
 
 def _written(value: Any) -> Any:
     return day(value) if isinstance(value, date) else value
 
 
-@dataclass(frozen=True, slots=True)
-class _Writing:
-    """How this request's reader reads: found once, since a page writes hundreds of figures."""
-
-    money: MoneyFormat
-    dates: DateFormat
-    zone: ZoneInfo
-    this_year: int
-    translations: NullTranslations
-
-
-def _writing() -> _Writing:
+def writing() -> Writing:
+    """How the reader of this request reads: found once, since a page writes hundreds of figures."""
     if not has_request_context():
-        return _new_writing()
-    writing: _Writing | None = g.get("writing")
-    if writing is None:
-        writing = g.writing = _new_writing()
-    return writing
+        return _find_writing()
+    found: Writing | None = g.get("writing")
+    if found is None:
+        found = g.writing = _find_writing()
+    return found
 
 
-def _new_writing() -> _Writing:
+def _find_writing() -> Writing:
     settings: Settings = current_app.config["SETTINGS"]
     locale = flask_babel.get_locale() or Locale(LANGUAGES[0])
     # Babel's zones are pytz's, which take ten times as long to tell the hour.
     zone = ZoneInfo(str(flask_babel.get_timezone()))
-    return _Writing(
-        money=money_format(locale, settings.currency),
+    this_year = datetime.now(zone).year
+    return _kept_writing(locale, settings.currency, zone, this_year, flask_babel.get_translations())
+
+
+@lru_cache(maxsize=1024)
+def _kept_writing(
+    locale: Locale, currency: str, zone: ZoneInfo, this_year: int, words: NullTranslations
+) -> Writing:
+    return Writing(
+        money=money_format(locale, currency),
         dates=date_format(locale),
         zone=zone,
-        this_year=datetime.now(zone).year,
-        translations=flask_babel.get_translations(),
+        this_year=this_year,
+        translations=words,
     )
 
 

@@ -35,9 +35,9 @@ def home() -> Response:
     user = signed_in()
     if user is None:
         return make_response(redirect(url_for("auth.sign_in")))
-    urls = {entry["endpoint"]: entry["url"] for entry in navigation()}
-    first = next((endpoint for endpoint in FIRST_PAGES if endpoint in urls), None)
-    return make_response(redirect(urls[first] if first else url_for("auth.settings")))
+    shown = {link.endpoint for link in navigation()}
+    first = next((endpoint for endpoint in FIRST_PAGES if endpoint in shown), "auth.settings")
+    return make_response(redirect(url_for(first)))
 
 
 @blueprint.post("/preferences")

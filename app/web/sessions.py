@@ -129,10 +129,12 @@ def is_api() -> bool:
 
 def signed_in() -> SignedIn | None:
     """The user of this request, or None. The first call asks the database, in one statement."""
-    if "_login_user" not in g and is_api():
+    user: SignedIn | AnonymousUserMixin | None = g.get("_login_user")
+    if user is None and is_api():
         # Not through flask-login, which would read the cookie first.
-        g._login_user = _by_token(request) or AnonymousUserMixin()  # noqa: SLF001 - its cache
-    user: SignedIn | AnonymousUserMixin = login_user._get_current_object()  # noqa: SLF001 - the documented way through a LocalProxy
+        user = g._login_user = _by_token(request) or AnonymousUserMixin()  # noqa: SLF001 - its cache
+    elif user is None:
+        user = login_user._get_current_object()  # noqa: SLF001 - the documented way through a LocalProxy
     return user if isinstance(user, SignedIn) else None
 
 

@@ -8,7 +8,7 @@ from app.tasks import queries
 from app.tasks.commands import create_task, create_tasks
 from app.tasks.models import Draft
 from app.tasks.queries import TaskFilter
-from app.tasks.queries.tasks import FOUND_MAX
+from app.tasks.queries.board import FOUND_MAX
 
 
 @pytest.fixture

@@ -136,5 +136,5 @@ def test_a_page_says_where_in_the_navigation_it_is(url, word, label, sign_in, ma
 def test_a_story_is_found_where_its_reader_finds_tasks(app, role, label, monkeypatch):
     monkeypatch.setattr(context, "signed_in", lambda: Actor(1, "kesha", role))
     with app.test_request_context("/tasks/1"):
-        current = [entry["label"] for entry in context.navigation() if entry["current"]]
+        current = [link.label for link in context.navigation() if link.current]
     assert current == [label]

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 from app.kernel.errors import BadInput
+from app.kernel.like import like_literal
 from app.kernel.messages import said
 from app.kernel.periods import Period
 
@@ -80,9 +81,5 @@ class LedgerFilter:
             task = _TASK_OF_EACH if self.period.days <= SHORT_DAYS else _TASKS_FIRST
             name = f"word_{number}"
             conditions.append(_WORD.format(task=task.format(name=name), name=name))
-            names[f"word_{number}"] = f"%{_like_literal(word)}%"
+            names[f"word_{number}"] = f"%{like_literal(word)}%"
         return " AND ".join(conditions), names
-
-
-def _like_literal(word: str) -> str:
-    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Response, url_for
@@ -11,9 +12,9 @@ from app.kernel.db import db
 from app.kernel.errors import BadInput
 from app.tasks import queries, search
 from app.tasks.pages import blueprint
-from app.tasks.pages.finding import asked_of_board, line_filtered_before
-from app.tasks.pages.views import next_url_after, view
-from app.tasks.queries import PAGE
+from app.tasks.pages.finding import Asked, asked_of_board, line_filtered_before
+from app.tasks.pages.views import next_url_after
+from app.tasks.queries import PAGE, Line
 from app.web import drafts, htmx, live
 from app.web.access import current_actor, requires
 from app.web.arguments import whole_number
@@ -24,28 +25,27 @@ from app.web.arguments import whole_number
 def all() -> Response:  # noqa: A001 - the page's name
     """The board: every task, filtered by state, assignee and a search line, in the address."""
     before, asked = whole_number("cursor"), asked_of_board(current_actor())
-    status = BadInput.status if asked.problem else 200
-    version = queries.board_version(db.session())  # before the rows: what comes between is told
-    rows = [] if asked.problem else queries.all_tasks(db.session(), asked.wanted, before=before)
-    tasks = [view(row, can_complete=False) for row in rows[:PAGE]]
-    next_url = next_url_after("tasks.all", rows, **asked.address())
+    wanted = None if asked.problem else asked.wanted
     if before is not None and htmx.wants_fragment():
-        return htmx.page("tasks/_page.html", tasks=tasks, next_url=next_url)
+        lines = queries.board_lines(db.session(), wanted, before=before) if wanted else []
+        return htmx.page("tasks/_page.html", **_page(lines, asked))
+    is_whole = not htmx.wants_fragment()
+    with_choices = is_whole or line_filtered_before() or search.filters(asked.line)
+    board = queries.board(db.session(), wanted, before=before, with_assignees=with_choices)
     names: dict[str, Any] = {
-        "tasks": tasks,
-        "next_url": next_url,
-        "total": 0 if asked.problem else queries.count_tasks(db.session(), asked.wanted),
+        **_page(board.lines, asked),
+        "total": board.total,
         "asked": asked,
+        "people": board.assignees,
         "here_url": url_for("tasks.all", **asked.address()),
-        "version": live.version(board=version.value),
-        "version_url": url_for("tasks.board_version", since=version.newest),
+        "version": live.version(board=board.version.value),
+        "version_url": url_for("tasks.board_version", since=board.version.newest),
     }
-    if htmx.wants_fragment():
+    status = BadInput.status if asked.problem else 200
+    if not is_whole:
         return _found(names, status)
-    people = queries.assignees(db.session())
     actor = current_actor()
     names |= {
-        "people": people,
         "can_import": actor.may("import_tasks"),
         "can_reassign": actor.may("reassign_tasks"),
     }
@@ -62,10 +62,15 @@ def board_version() -> Response:
     return live.answer(live.version(board=found.value), board=words)
 
 
+def _page(lines: Sequence[Line], asked: Asked) -> dict[str, Any]:
+    return {
+        "lines": lines[:PAGE],
+        "next_url": next_url_after("tasks.all", lines, **asked.address()),
+    }
+
+
 def _found(names: dict[str, Any], status: int) -> Response:
     """The list; with the choices above it when a word of the line makes, or made, one of them."""
-    reflects = line_filtered_before() or search.filters(names["asked"].line)
-    people = queries.assignees(db.session()) if reflects else None
-    response = htmx.page("tasks/_found.html", None, status, people=people, **names)
+    response = htmx.page("tasks/_found.html", None, status, **names)
     is_new = names["here_url"] != drafts.came_from()
     return htmx.steer(response, push_url=names["here_url"] if is_new else None)

@@ -10,7 +10,7 @@ from typing import Any
 from flask import url_for
 
 from app.kernel.errors import NotFound
-from app.tasks.queries import PAGE, SHOWN_PEOPLE, Posting, TaskRow
+from app.tasks.queries import PAGE, SHOWN_PEOPLE, Line, Posting, TaskRow
 
 BIGGEST_ID = 2**63 - 1
 # After so long a page says that posting takes longer than it should: 100,000 fees take less.
@@ -59,7 +59,7 @@ def view(row: TaskRow, *, can_complete: bool, income_cents: int | None = None) -
     )
 
 
-def next_url_after(endpoint: str, rows: Sequence[TaskRow], **arguments: Any) -> str | None:
+def next_url_after(endpoint: str, rows: Sequence[TaskRow | Line], **arguments: Any) -> str | None:
     """The address of the page that follows `rows`; they are PAGE + 1 when there is one."""
     if len(rows) <= PAGE:
         return None

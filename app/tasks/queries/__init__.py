@@ -1,5 +1,14 @@
 """Reads of the task tracker."""
 
+from app.tasks.queries.board import (
+    SEARCH_MAX_LENGTH,
+    Board,
+    Line,
+    TaskFilter,
+    all_tasks,
+    board,
+    board_lines,
+)
 from app.tasks.queries.changes import (
     BoardVersion,
     board_changes,
@@ -19,13 +28,8 @@ from app.tasks.queries.progress import (
 from app.tasks.queries.tasks import (
     PAGE,
     PAGE_MAX,
-    SEARCH_MAX_LENGTH,
-    TaskFilter,
     TaskRow,
-    all_tasks,
     assignable_count,
-    assignees,
-    count_tasks,
     counts_of,
     earnings_of,
     income_of,
@@ -42,7 +46,9 @@ __all__ = [
     "PAGE_MAX",
     "SEARCH_MAX_LENGTH",
     "SHOWN_PEOPLE",
+    "Board",
     "BoardVersion",
+    "Line",
     "Posting",
     "Share",
     "TaskFilter",
@@ -50,10 +56,10 @@ __all__ = [
     "Upload",
     "all_tasks",
     "assignable_count",
-    "assignees",
+    "board",
     "board_changes",
+    "board_lines",
     "board_version",
-    "count_tasks",
     "counts_of",
     "earnings_of",
     "imported_before",

@@ -37,11 +37,15 @@ class BoardVersion:
     newest: int
     value: str
 
+    @classmethod
+    def of(cls, newest: int, total: int) -> BoardVersion:
+        """As NEWEST_LOGS has it: the newest entry, and the sum of the newest ones."""
+        return cls(newest=newest, value=f"{newest}.{total}")
+
 
 def board_version(session: Session) -> BoardVersion:
     """How far the board's log has come."""
-    row = session.execute(NEWEST_LOGS).one()
-    return BoardVersion(newest=row.newest, value=f"{row.newest}.{row.sum}")
+    return BoardVersion.of(*session.execute(NEWEST_LOGS).one())
 
 
 def board_changes(session: Session, after: int) -> int:

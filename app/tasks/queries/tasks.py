@@ -12,39 +12,25 @@ from sqlalchemy.orm import Session
 from app.kernel.actor import Actor
 from app.kernel.db import sql
 from app.kernel.errors import NotFound
+from app.kernel.like import like_literal
 
 PAGE = 50
 PAGE_MAX = 200
-SEARCH_MAX_LENGTH = 100
-# Counting goes no further: a million tasks are not counted for a figure at the head of a list, and
-# what a search finds is looked at one by one.
-COUNTED_MAX, FOUND_MAX = 10_000, 100
 
-
-_COLUMNS = """
+COLUMNS = """
 t.id, t.ticket_key, t.name, t.description, t.is_finished, t.assigned_to,
 u.login AS assignee_login, t.created_at, t.assigned_at, t.finished_at, t.assignments,
 p.assign_price, p.complete_price
 """
-_FROM = """
+FROM = """
 FROM tasks t
 JOIN users u ON u.id = t.assigned_to
 LEFT JOIN task_prices p ON p.task_id = t.id
 """
 
-# What tasks_search_idx indexes, by trigrams.
-_TRIGRAM = 3
-_SEARCHED = "(coalesce(t.ticket_key, '') || ' ' || t.name)"
-_ANYWHERE = f"{_SEARCHED} ILIKE"
-# A word of fewer letters has none: the whole index would be read. It is looked for among the newest
-# tasks alone, and past the index.
-_NEARBY = (
-    "t.id > (SELECT max(id) - 10000 FROM tasks) AND concat_ws(' ', t.ticket_key, t.name) ILIKE"
-)
-
 # One's own tasks, newest first; `finished` chooses the state.
 TASKS_OF = sql(f"""
-SELECT {_COLUMNS} {_FROM}
+SELECT {COLUMNS} {FROM}
 WHERE t.assigned_to = :user_id AND t.is_finished = :finished
   AND (CAST(:before AS bigint) IS NULL OR t.id < :before)
 ORDER BY t.id DESC LIMIT :limit
@@ -53,7 +39,7 @@ ORDER BY t.id DESC LIMIT :limit
 _OPEN_OF = "SELECT count(*) FROM tasks t WHERE t.assigned_to = :user_id AND NOT t.is_finished"
 _FINISHED_OF = "SELECT count(*) FROM tasks t WHERE t.assigned_to = :user_id AND t.is_finished"
 COUNTS_OF = sql(f"SELECT ({_OPEN_OF}) AS open, ({_FINISHED_OF}) AS finished")
-ONE_TASK = sql(f"SELECT {_COLUMNS} {_FROM} WHERE t.id = :task_id")
+ONE_TASK = sql(f"SELECT {COLUMNS} {FROM} WHERE t.id = :task_id")
 OPEN_COUNT = sql("SELECT count(*) FROM tasks WHERE NOT is_finished")
 # What a reassignment of all open tasks would charge: the fees drawn so far, and how many tasks
 # Accounting has not priced yet.
@@ -77,12 +63,6 @@ WHERE l.task_id = :task_id ORDER BY l.id LIMIT 1000
 """)
 # Whether somebody has, or had, the task.
 EVER_HAD = sql("SELECT EXISTS (SELECT FROM logs WHERE task_id = :task_id AND user_id = :user_id)")
-# The employees for the filter of the board.
-ASSIGNEES = sql("""
-SELECT id, login FROM users WHERE is_assignable
-   OR id IN (SELECT assigned_to FROM tasks WHERE NOT is_finished)
-ORDER BY login LIMIT 2000
-""")
 # Whose login is, or else begins with, what was written.
 PEOPLE_CALLED = sql("""
 SELECT id, lower(login) = lower(:login) AS is_exact FROM users
@@ -110,46 +90,9 @@ class TaskRow:
     complete_price: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskFilter:
-    """What the board shows: any of a state, assignees, and words of the name or ticket key.
-
-    A key finds the ticket that has it, and names that speak of it.
-    """
-
-    is_finished: bool | None = None
-    assigned_to: Sequence[int] | None = None
-    words: Sequence[str] = ()
-    keys: Sequence[str] = ()
-
-    def where(self) -> tuple[str, dict[str, Any]]:
-        """SQL conditions from a fixed list, and their parameters."""
-        conditions, names = ["true"], dict[str, Any]()
-        if self.is_finished is not None:
-            conditions.append("t.is_finished" if self.is_finished else "NOT t.is_finished")
-        if self.assigned_to is not None:
-            # One is compared as one, since then the index gives the tasks in their order.
-            one, *others = self.assigned_to
-            conditions.append(
-                "t.assigned_to = " + ("ANY(:assigned_to)" if others else ":assigned_to")
-            )
-            names["assigned_to"] = [one, *others] if others else one
-        for number, word in enumerate([*self.words, *self.keys]):
-            conditions.append(f"{_ANYWHERE if len(word) >= _TRIGRAM else _NEARBY} :word_{number}")
-            names[f"word_{number}"] = f"%{_like_literal(word)}%"
-        for number, key in enumerate(self.keys, len(self.words)):
-            conditions.append(f"(t.ticket_key = :key_{number} OR t.name ILIKE :word_{number})")
-            names[f"key_{number}"] = key
-        return " AND ".join(conditions), names
-
-
-def _like_literal(word: str) -> str:
-    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
 def people_called(session: Session, login: str) -> list[int]:
     """The ids of those whose login is `login`; if nobody's is, of those whose begins with it."""
-    names = {"login": login, "beginning": f"{_like_literal(login)}%"}
+    names = {"login": login, "beginning": f"{like_literal(login)}%"}
     found = session.execute(PEOPLE_CALLED, names).all()
     return [row.id for row in found if row.is_exact] or [row.id for row in found]
 
@@ -166,39 +109,6 @@ def counts_of(session: Session, user_id: int) -> tuple[int, int]:
     """How many open and finished tasks somebody has."""
     row = session.execute(COUNTS_OF, {"user_id": user_id}).one()
     return row.open, row.finished
-
-
-def all_tasks(
-    session: Session, wanted: TaskFilter, *, before: int | None = None, limit: int = PAGE
-) -> list[TaskRow]:
-    """The board, newest first, `limit` + 1 rows to tell whether more follow."""
-    where, names = wanted.where()
-    if before is not None:
-        where, names = f"{where} AND t.id < :before", {**names, "before": before}
-    statement = sql(f"SELECT {_COLUMNS} {_FROM} WHERE {where} ORDER BY t.id DESC LIMIT :limit")
-    return [TaskRow(*row) for row in session.execute(statement, {**names, "limit": limit + 1})]
-
-
-class Count(int):
-    """How many there are, or the bound at which counting stopped: then `is_more`."""
-
-    is_more = False
-
-
-def count_tasks(session: Session, wanted: TaskFilter) -> Count:
-    """How many tasks `wanted` holds, counted up to COUNTED_MAX, or FOUND_MAX when searching."""
-    where, names = wanted.where()
-    at_most = FOUND_MAX if wanted.words or wanted.keys else COUNTED_MAX
-    # A search goes the way of its list, from the newest on; any other count takes what is nearest.
-    order = "ORDER BY t.id DESC" if at_most == FOUND_MAX else ""
-    statement = sql(
-        "SELECT count(*) FROM"
-        f" (SELECT FROM tasks t WHERE {where} {order} LIMIT :at_most) AS bounded"
-    )
-    found: int = session.execute(statement, {**names, "at_most": at_most + 1}).scalar_one()
-    count = Count(min(found, at_most))
-    count.is_more = found > at_most
-    return count
 
 
 def task_for(session: Session, actor: Actor, task_id: int) -> TaskRow:
@@ -239,11 +149,6 @@ def assignable_count(session: Session) -> int:
 def open_count(session: Session) -> int:
     """How many tasks are open."""
     return int(session.execute(OPEN_COUNT).scalar_one())
-
-
-def assignees(session: Session) -> Sequence[Any]:
-    """Those who can have open tasks: `id` and `login`, by login."""
-    return session.execute(ASSIGNEES).all()
 
 
 # Today's money and the counts of one's tasks; pending while one's own events wait to be posted.

@@ -1,0 +1,181 @@
+"""The board: every task, newest first, filtered by state, assignees, words and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from app.kernel import direct
+from app.kernel.db import sql
+from app.kernel.like import like_literal
+from app.tasks.queries.changes import NEWEST_LOGS, BoardVersion
+from app.tasks.queries.tasks import COLUMNS, FROM, PAGE, TaskRow
+
+SEARCH_MAX_LENGTH = 100
+# Counting goes no further: a million tasks are not counted for a figure at the head of a list, and
+# what a search finds is looked at one by one.
+COUNTED_MAX, FOUND_MAX = 10_000, 100
+
+# What tasks_search_idx indexes, by trigrams.
+_TRIGRAM = 3
+_SEARCHED = "(coalesce(t.ticket_key, '') || ' ' || t.name)"
+_ANYWHERE = f"{_SEARCHED} ILIKE"
+# A word of fewer letters has none: the whole index would be read. It is looked for among the newest
+# tasks alone, and past the index.
+_NEARBY = (
+    "t.id > (SELECT max(id) - 10000 FROM tasks) AND concat_ws(' ', t.ticket_key, t.name) ILIKE"
+)
+_LINE = """
+t.id, t.ticket_key, t.name, t.is_finished, t.assigned_to, u.login, t.created_at,
+p.assign_price, p.complete_price
+"""
+# The employees for the filter of the board.
+ASSIGNEES = sql("""
+SELECT id, login FROM users WHERE is_assignable
+   OR id IN (SELECT assigned_to FROM tasks WHERE NOT is_finished)
+ORDER BY login LIMIT 2000
+""")
+
+
+class Assignee(NamedTuple):
+    """Somebody who can have open tasks."""
+
+    id: int
+    login: str
+
+
+class Line(NamedTuple):
+    """A task as the board shows it; money in minor units, None until it is priced."""
+
+    id: int
+    ticket_key: str | None
+    name: str
+    is_finished: bool
+    assignee_id: int
+    assignee_login: str
+    created_at: datetime
+    fee_cents: int | None
+    reward_cents: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFilter:
+    """What the board shows: any of a state, assignees, and words of the name or ticket key.
+
+    A key finds the ticket that has it, and names that speak of it.
+    """
+
+    is_finished: bool | None = None
+    assigned_to: Sequence[int] | None = None
+    words: Sequence[str] = ()
+    keys: Sequence[str] = ()
+
+    def where(self) -> tuple[str, dict[str, Any]]:
+        """SQL conditions from a fixed list, and their parameters."""
+        conditions, names = ["true"], dict[str, Any]()
+        if self.is_finished is not None:
+            conditions.append("t.is_finished" if self.is_finished else "NOT t.is_finished")
+        if self.assigned_to is not None:
+            # One is compared as one, since then the index gives the tasks in their order.
+            one, *others = self.assigned_to
+            conditions.append(
+                "t.assigned_to = " + ("ANY(:assigned_to)" if others else ":assigned_to")
+            )
+            names["assigned_to"] = [one, *others] if others else one
+        for number, word in enumerate([*self.words, *self.keys]):
+            conditions.append(f"{_ANYWHERE if len(word) >= _TRIGRAM else _NEARBY} :word_{number}")
+            names[f"word_{number}"] = f"%{like_literal(word)}%"
+        for number, key in enumerate(self.keys, len(self.words)):
+            conditions.append(f"(t.ticket_key = :key_{number} OR t.name ILIKE :word_{number})")
+            names[f"key_{number}"] = key
+        return " AND ".join(conditions), names
+
+
+class Count(int):
+    """How many there are, or the bound at which counting stopped: then `is_more`."""
+
+    is_more = False
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The board as of `version`: PAGE + 1 lines when more follow, and how many there are in all.
+
+    `assignees`: by login, those whose tasks can be asked for; None where nobody asked for them.
+    """
+
+    version: BoardVersion
+    lines: list[Line]
+    total: Count
+    assignees: tuple[Assignee, ...] | None
+
+
+def board(
+    session: Session, wanted: TaskFilter | None, *, before: int | None, with_assignees: bool
+) -> Board:
+    """A page of the board, and what stands around it; no tasks where nothing is `wanted`."""
+    # The version before the rows: what comes between is told as news.
+    reads: list[direct.Read] = [(NEWEST_LOGS, {})]
+    if wanted is not None:
+        reads += [_page(_LINE, wanted, before, PAGE), _counting(wanted)]
+    if with_assignees:
+        reads.append((ASSIGNEES, {}))
+    (newest,), *others = direct.rows_of_each(session, *reads)
+    people = others.pop() if with_assignees else None
+    lines, counted = others or ([], [(0,)])
+    return Board(
+        version=BoardVersion.of(*newest),
+        lines=[Line._make(row) for row in lines],
+        total=_count(counted[0][0], wanted or TaskFilter()),
+        assignees=None if people is None else tuple(Assignee(*row) for row in people),
+    )
+
+
+def board_lines(session: Session, wanted: TaskFilter, *, before: int) -> list[Line]:
+    """The page of the board after the task `before`."""
+    read = _page(_LINE, wanted, before, PAGE)
+    return [Line._make(row) for row in direct.rows(session, *read)]
+
+
+def all_tasks(
+    session: Session, wanted: TaskFilter, *, before: int | None = None, limit: int = PAGE
+) -> list[TaskRow]:
+    """The tasks themselves, newest first, `limit` + 1 of them to tell whether more follow."""
+    read = _page(COLUMNS, wanted, before, limit)
+    return [TaskRow(*row) for row in direct.rows(session, *read)]
+
+
+def _page(columns: str, wanted: TaskFilter, before: int | None, limit: int) -> direct.Read:
+    where, names = wanted.where()
+    if before is not None:
+        where, names = f"{where} AND t.id < :before", {**names, "before": before}
+    statement = sql(f"SELECT {columns} {FROM} WHERE {where} ORDER BY t.id DESC LIMIT :limit")
+    return statement, {**names, "limit": limit + 1}
+
+
+def _counting(wanted: TaskFilter) -> direct.Read:
+    """How to count what `wanted` holds, up to one more than its bound."""
+    where, names = wanted.where()
+    at_most = _counted_max(wanted)
+    # A search goes the way of its list, from the newest on; any other count takes what is nearest.
+    order = "ORDER BY t.id DESC" if at_most == FOUND_MAX else ""
+    statement = sql(
+        "SELECT count(*) FROM"
+        f" (SELECT FROM tasks t WHERE {where} {order} LIMIT :at_most) AS bounded"
+    )
+    return statement, {**names, "at_most": at_most + 1}
+
+
+def _count(found: int, wanted: TaskFilter) -> Count:
+    at_most = _counted_max(wanted)
+    count = Count(min(found, at_most))
+    count.is_more = found > at_most
+    return count
+
+
+def _counted_max(wanted: TaskFilter) -> int:
+    return FOUND_MAX if wanted.words or wanted.keys else COUNTED_MAX

@@ -1,0 +1,65 @@
+"""Pieces of pages that are kept: what they may know, and that nobody is shown another's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from jinja2 import ChoiceLoader, DictLoader, UndefinedError
+
+from app.web import kept
+from tests.conftest import Browser, User
+
+PIECES = {
+    "words.html": "{{ _('Open') }} {{ cents|money }} {{ name }}",
+    "token.html": "{{ csrf_token() }}",
+    "reader.html": "{{ current_user.login }}",
+    "address.html": "{{ request.path }}",
+    "forms.html": "{% from 'macros/forms.html' import tokens with context %}{{ tokens() }}",
+    "forgotten.html": "{{ nome }}",
+}
+
+
+@pytest.fixture
+def pieces(app: Flask) -> Flask:
+    """The application, with some pieces more."""
+    templates = app.jinja_env.loader
+    assert templates is not None
+    environment = app.extensions["ates-pieces"]
+    environment.loader = ChoiceLoader([DictLoader(PIECES), templates])
+    return app
+
+
+def test_a_piece_is_written_once_for_the_same_names_and_the_same_reading(pieces: Flask) -> None:
+    with pieces.test_request_context(headers={"Accept-Language": "en"}):
+        first = kept.kept("words.html", name="<gate>", cents=150)
+        again = kept.kept("words.html", name="<gate>", cents=150)
+        other = kept.kept("words.html", name="<gate>", cents=151)
+        each = kept.kept_each("forgotten.html", "nome", ["a", "b"])
+    with pieces.test_request_context(headers={"Accept-Language": "ru"}):
+        russian = kept.kept("words.html", name="<gate>", cents=150)
+
+    assert first == "Open $1.50 &lt;gate&gt;"
+    assert again is first
+    assert other == "Open $1.51 &lt;gate&gt;"
+    assert each == "ab"
+    assert russian.startswith("Открыт"), russian
+
+
+@pytest.mark.parametrize("piece", [name for name in PIECES if name != "words.html"])
+def test_a_piece_knows_nothing_but_its_names(pieces: Flask, piece: str) -> None:
+    with pieces.test_request_context(), pytest.raises(UndefinedError):
+        kept.kept(piece)
+
+
+def test_the_frame_of_a_page_is_its_readers_own(
+    make_user: Callable[..., User], sign_in: Callable[[User], Browser]
+) -> None:
+    people = {login: sign_in(make_user("developer", login=login)) for login in ("anna", "boris")}
+    pages = {login: browser.get("/tasks/mine").text for login, browser in people.items()}
+    again = {login: browser.get("/tasks/mine").text for login, browser in people.items()}
+
+    for page in (pages, again):
+        assert "boris" not in page["anna"]
+        assert "anna" not in page["boris"]
