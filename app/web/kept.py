@@ -9,7 +9,7 @@ differently has other names, and is another piece.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -21,12 +21,15 @@ from app.web.language import Writing, writing
 
 # About 1 KB each: some fifty pages of rows for each of a few readers' languages and zones.
 PIECES_MAX = 8192
-_GLOBALS = ("_", "gettext", "ngettext", "url_for", "asset", "range", "dict")
+_GLOBALS = ("_", "gettext", "ngettext", "url_for", "asset", "range", "namespace")
 _EXTENSION = "ates-pieces"
 
 
 def init_app(app: Flask) -> None:
-    """Give the templates of `app` `kept` and `kept_each`; the names have to be hashable.
+    """Give the templates of `app` `kept` and `kept_each`.
+
+    What a name stands for is hashable, or a list or a dict of such: then the piece gets a tuple or
+    a dict that is its own.
 
     A template that asks for more than its names raises jinja2.UndefinedError.
     """
@@ -39,14 +42,31 @@ def init_app(app: Flask) -> None:
 def kept(template: str, /, **names: Any) -> Markup:
     """`template` as it is with these names, in the words of this request's reader."""
     write, pieces = _writer()
-    return write(pieces, template, writing(), tuple(names.items()))
+    fixed = tuple((name, _fixed(value)) for name, value in names.items())
+    return write(pieces, template, writing(), fixed)
 
 
-def kept_each(template: str, name: str, things: Iterable[Hashable]) -> Markup:
+def kept_each(template: str, name: str, things: Iterable[Any]) -> Markup:
     """The template once for each of `things`, which it knows by `name`."""
     (write, pieces), how = _writer(), writing()
-    written = [write(pieces, template, how, ((name, thing),)) for thing in things]
+    written = [write(pieces, template, how, ((name, _fixed(thing)),)) for thing in things]
     return Markup("".join(written))  # noqa: S704 - of templates
+
+
+class _Fixed(dict[str, Any]):
+    """A dict that nobody changes, so that it can be a key."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(tuple(self.items()))
+
+
+def _fixed(value: Any) -> Any:
+    kind = type(value)
+    if kind is list:
+        return tuple(map(_fixed, value))
+    if kind is dict:
+        return _Fixed((name, _fixed(part)) for name, part in value.items())
+    return value
 
 
 def _writer() -> tuple[Callable[..., Markup], Environment]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Response, request, url_for
 from flask_babel import gettext, ngettext
@@ -30,6 +30,13 @@ from app.web.today import business_today, remember_today
 SHOWN_PEOPLE = 200
 # Balances beside the report, and on a page of their own.
 SHOWN_BALANCES, BALANCES_PAGE = 50, 100
+
+
+class Person(NamedTuple):
+    """Somebody whose transfers can be asked for."""
+
+    id: int
+    login: str
 
 
 @blueprint.get("/report")
@@ -67,7 +74,14 @@ def balances() -> Response:
     cursor = f"{shown[-1].balance}_{shown[-1].id}" if more else None
     names = {
         "balances": [
-            _balance(row) | {"rewards_cents": row.rewards_today, "fees_cents": row.fees_today}
+            {
+                "user_id": row.user_id,
+                "login": row.login,
+                "balance_cents": row.balance,
+                "url": url_for("accounting.statement", user_id=row.user_id),
+                "rewards_cents": row.rewards_today,
+                "fees_cents": row.fees_today,
+            }
             for row in shown
         ],
         "all_balances": queries.all_balances(session),
@@ -112,14 +126,14 @@ def _summary(wanted: LedgerFilter) -> dict[str, Any]:
     return {
         "period": period_form("accounting.report", wanted),
         "kinds": KINDS,
-        "people": [{"id": row.user_id, "login": row.login} for row in holders],
+        "people": tuple(Person(holder.user_id, holder.login) for holder in holders),
         "totals": totals_shown(sums),
         "positions": queries.positions(session, wanted),
         "points": [] if is_one_day else chart_points(wanted.period, _incomes(by_day)),
         "days": [] if is_one_day else [_day(day, by_day[day], wanted) for day in reversed(by_day)],
         "persons": _persons(wanted) if is_one_day and wanted.user_id is None else [],
         "back_url": _back(wanted),
-        "balances": [_balance(row) for row in lowest],
+        "balances": lowest,
         "all_balances": holders[0] if holders else {"all_count": 0, "all_sum": 0},
         "runs": _runs(),
         "direct": sums.transfers <= queries.PAGE_MAX,
@@ -130,15 +144,6 @@ def _summary(wanted: LedgerFilter) -> dict[str, Any]:
         "export_fields": {
             name: value for name, value in arguments(wanted).items() if value is not None
         },
-    }
-
-
-def _balance(row: Any) -> dict[str, Any]:
-    return {
-        "user_id": row.user_id,
-        "login": row.login,
-        "balance_cents": row.balance,
-        "url": url_for("accounting.statement", user_id=row.user_id),
     }
 
 
@@ -165,7 +170,6 @@ def line(row: TransferRow, wanted: LedgerFilter) -> dict[str, Any]:
     """A transfer as the report's table shows it."""
     return {
         "id": row.id,
-        "url": url_for("accounting.transfer", transfer_id=row.id),
         "timestamp": row.timestamp,
         "recorded_at": row.recorded_at,
         "business_day": row.business_day,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
 from app.accounting.queries.filters import LedgerFilter
-from app.kernel import settings
+from app.kernel import direct, settings
 from app.kernel.db import sql
 
 # Employees' balances, the largest debt first, each with what today brought.
@@ -189,12 +189,20 @@ def all_balances(session: Session) -> Any:
     return session.execute(ALL_BALANCES).one()
 
 
-def account_holders(session: Session, *, lowest: int) -> Sequence[Any]:
-    """Those who have an account, by login: the first 2,000, and those of the `lowest` balances.
+class Holder(NamedTuple):
+    """Somebody who has an account; `place` is their balance's among all from the lowest on."""
 
-    Each with its `place` among the balances from the lowest on, and `all_count`, `all_sum`.
-    """
-    return session.execute(ACCOUNT_HOLDERS, {"lowest": lowest}).all()
+    user_id: int
+    login: str
+    balance: int
+    place: int
+    all_count: int
+    all_sum: int
+
+
+def account_holders(session: Session, *, lowest: int) -> list[Holder]:
+    """Those who have an account, by login: the first 2,000, and those of the `lowest` balances."""
+    return [Holder._make(row) for row in direct.rows(session, ACCOUNT_HOLDERS, {"lowest": lowest})]
 
 
 def clock_words(session: Session) -> str:
