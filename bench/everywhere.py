@@ -64,30 +64,34 @@ PAGES: dict[str, tuple[str, ...]] = {
         "/mail",
     ),
 }
+# What a page asks for when it is there already, since it looks at each transfer.
+AFTERWARDS = ("/report/sums?q=perch", "/report/sums?kind=assign_fee", "/reconciliation/comparison")
 
 
 def measure(years: Years) -> list[Line]:
-    """A line for each page of the old company."""
+    """A line for each page of the old company, and for what some of them ask for afterwards."""
     with years.stage.web(years.old.database) as app:
         reader = Reader(app, years.old)
-        return [
+        pages = [
             _page(reader, login, path.format_map(reader.known))
             for login, paths in PAGES.items()
             for path in paths
         ]
+        later = [_page(reader, ACCOUNTANT, path, is_fragment=True) for path in AFTERWARDS]
+        return pages + later
 
 
-def _page(reader: Reader, login: str, path: str) -> Line:
+def _page(reader: Reader, login: str, path: str, *, is_fragment: bool = False) -> Line:
     for _ in range(WARM_UP):
-        reader.ms(login, path)
+        reader.ms(login, path, is_fragment=is_fragment)
     with _counted() as statements:
-        took_ms = sorted(reader.ms(login, path) for _ in range(ROUNDS))
+        took_ms = sorted(reader.ms(login, path, is_fragment=is_fragment) for _ in range(ROUNDS))
     p95_ms, each = took_ms[int(ROUNDS * 0.95) - 1], len(statements) / ROUNDS
     return Line(
         what=f"{login} {path}",
         figure=f"{p95_ms:.1f} ms, {each:g} statements",
-        target=f"<= {P95_MS_MAX:g} ms, {STATEMENTS_MAX}",
-        met=p95_ms <= P95_MS_MAX and each <= STATEMENTS_MAX,
+        target="" if is_fragment else f"<= {P95_MS_MAX:g} ms, {STATEMENTS_MAX}",
+        met=is_fragment or (p95_ms <= P95_MS_MAX and each <= STATEMENTS_MAX),
     )
 
 

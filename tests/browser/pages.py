@@ -44,7 +44,7 @@ PAGES: dict[str | None, list[str]] = {
         "/accounts/{person}",
         "/transfers/{transfer}",
         "/corrections",
-        "/reconciliation",
+        "/reconciliation/comparison",
         "/exports",
         "/mail",
     ],

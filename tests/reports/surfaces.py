@@ -29,9 +29,15 @@ def tiles(html: str) -> dict[str, int]:
     return {name: cents(figure) for name, figure in found.items() if "$" in figure}
 
 
+def report_url(wanted: dict[str, Any]) -> str:
+    """The report with its sums: where each transfer is looked at, they are asked for."""
+    path = "/report/sums" if wanted.keys() & {"kind", "q"} else "/report"
+    return f"{path}?{urlencode(wanted)}"
+
+
 def page_sums(browser: Any, wanted: dict[str, Any]) -> dict[str, int]:
     """Fees, rewards, income and payouts of the report's tiles."""
-    answer = browser.get(f"/report?{urlencode(wanted)}")
+    answer = browser.get(report_url(wanted))
     assert answer.status_code == 200, answer.get_data(as_text=True)[:500]
     shown = tiles(answer.get_data(as_text=True))
     return {
@@ -44,7 +50,7 @@ def page_sums(browser: Any, wanted: dict[str, Any]) -> dict[str, int]:
 
 def chart_sum(browser: Any, wanted: dict[str, Any]) -> int:
     """The sum of the chart's bars, from the table beside it."""
-    html = browser.get(f"/report?{urlencode(wanted)}").get_data(as_text=True)
+    html = browser.get(report_url(wanted)).get_data(as_text=True)
     chart = html.split("chart-figure")[1].split("</figure>")[0]
     return sum(
         cents(_TAG.sub("", cell)) for cell in re.findall(r'<td class="num">(.*?)</td>', chart)

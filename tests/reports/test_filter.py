@@ -16,6 +16,7 @@ from tests.reports import surfaces
 from tests.reports.conftest import Week
 
 WEEK = {"from": "2026-11-16", "to": "2026-11-22"}
+DAY = {"from": "2026-11-18", "to": "2026-11-18"}
 FILTERS: list[dict[str, Any]] = [
     WEEK,
     {"period": "2026-11"},
@@ -88,8 +89,10 @@ def test_days_lead_to_people_to_transfers_to_tasks_and_events(week: Week, browse
 
     wanted = {**WEEK, "kind": "assign_fee"}
     span = r"/report\?from=2026-11-18&amp;to=2026-11-18"
-    day = links(f"/report?{urlencode(wanted)}", span + "&amp;kind=assign_fee")[0]
-    person = links(day, span + "&amp;user_id=[0-9]+&amp;kind=assign_fee")[0]
+    day = links(surfaces.report_url(wanted), span + "&amp;kind=assign_fee")[0]
+    person = links(
+        day.replace("/report", "/report/sums"), span + "&amp;user_id=[0-9]+&amp;kind=assign_fee"
+    )[0]
     transfer = links(person, r"/transfers/[0-9]+")[0]
     html = browser.get(transfer).get_data(as_text=True)
     event_id = week.company.value(
@@ -175,3 +178,24 @@ def test_periods_have_names(name: str, first: str, last: str) -> None:
 def test_other_names_are_none(name: str) -> None:
     with pytest.raises(BadInput):
         named_period(name, today=date(2026, 1, 31))
+
+
+@pytest.mark.parametrize("wanted", [{**WEEK, "q": "bird"}, {**DAY, "kind": "assign_fee"}])
+def test_sums_that_look_at_each_transfer_come_after_the_page(
+    browser: Any, wanted: dict[str, str]
+) -> None:
+    page = browser.get(f"/report?{urlencode(wanted)}").get_data(as_text=True)
+    url = re.findall(r'hx-get="([^"]+)" hx-trigger="load"', page)[0].replace("&amp;", "&")
+    sums = browser.get(url, htmx=True).get_data(as_text=True)
+    alone = browser.get(url).get_data(as_text=True)
+
+    assert url.startswith("/report/sums?")
+    assert surfaces.tiles(page) == {}
+    assert 'id="transfer-' in page
+    assert surfaces.tiles(sums) == surfaces.tiles(alone) != {}
+    assert "hx-trigger" not in alone.partition('id="sums"')[2].partition("</form>")[0]
+    places = re.findall(r'<hx-partial hx-target="#([a-z-]+)"', sums)
+    assert places == [name for name in ("income", "days", "transfer-count") if name in places]
+    assert ("income" in places) == (wanted["from"] != wanted["to"])
+    for place in places:
+        assert f'id="{place}"' in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -128,10 +129,34 @@ def test_what_waits_or_is_parked_says_so(
     week.company.call(payments.send_due_mail)
     week.company.call(tasks.create_task, week.people[0].actor, name="Not posted yet")
     assert faults(week) == {"fees": ["waiting"]}
-    page = sign_in(week.accountant).get("/reconciliation?period=2026-W47").get_data(as_text=True)
+    page = (
+        sign_in(week.accountant)
+        .get("/reconciliation/comparison?period=2026-W47")
+        .get_data(as_text=True)
+    )
     assert "1 difference." in page
     assert "Not posted yet: wait, it comes by itself." in page
     week.company.post()
     assert faults(week) == {}
-    page = sign_in(week.accountant).get("/reconciliation?period=2026-W47").get_data(as_text=True)
+    page = (
+        sign_in(week.accountant)
+        .get("/reconciliation/comparison?period=2026-W47")
+        .get_data(as_text=True)
+    )
     assert "Everything agrees." in page
+
+
+def test_the_page_comes_before_its_comparison_which_is_a_page_too(week: Week, sign_in: Any) -> None:
+    accountant = sign_in(week.accountant)
+    page = accountant.get("/reconciliation?period=2026-W47").get_data(as_text=True)
+    url = re.findall(r'hx-get="([^"]+)" hx-trigger="load"', page)[0].replace("&amp;", "&")
+    fragment = accountant.get(url, htmx=True).get_data(as_text=True)
+    alone = accountant.get(url).get_data(as_text=True)
+
+    assert url == "/reconciliation/comparison?from=2026-11-16&to=2026-11-22"
+    assert f'<a href="{url.replace("&", "&amp;")}">' in page
+    assert 'id="check-fees"' not in page
+    assert fragment.lstrip().startswith('<div id="comparison">')
+    assert "<html" not in fragment
+    assert fragment.strip() in alone
+    assert "hx-trigger" not in alone

@@ -116,6 +116,8 @@ TABLE = {
     "accounting.statement_xlsx": ACCOUNTANT,
     "accounting.transfer": ACCOUNTANT,
     "accounting.reconciliation": ACCOUNTANT,
+    "accounting.comparison": ACCOUNTANT,
+    "accounting.report_sums": ACCOUNTANT,
     "accounting.exports": ACCOUNTANT,
     "accounting.create_export": ACCOUNTANT,
     "accounting.export": ACCOUNTANT,

@@ -42,25 +42,24 @@ class Person(NamedTuple):
 @blueprint.get("/report")
 @requires("see_all_transfers")
 def report() -> Response:
-    """Sums, income per day, days, people and transfers of the filter; balances and payout runs."""
-    version = queries.ledger_version(db.session())  # before the rows
-    remember_today(version[0])
-    wanted = asked_filter()
-    cursor = asked_cursor()
-    rows = queries.all_transfers(db.session(), wanted, before=cursor)
-    names: dict[str, Any] = {
-        "transfers": [line(row, wanted) for row in rows[: queries.PAGE]],
-        "next_url": _next(wanted, rows),
-    }
-    if cursor is not None and htmx.wants_fragment():
-        return htmx.page("accounting/_transfers.html", **names)
-    names |= {
-        "version": ledger_parts(version),
-        "version_url": url_for("accounting.report_version", since=version[1]),
-        "here_url": url_for("accounting.report", **arguments(wanted)),
-        "goes_on": wanted.period.last >= version[0],
-    }
-    return htmx.page("accounting/report.html", **names, **_summary(wanted))
+    """Sums, income per day, days, people and transfers of the filter; balances and payout runs.
+
+    Sums that no roll-up has, of a kind or of words, look at each transfer: they come after.
+    """
+    if request.args.get("cursor") and htmx.wants_fragment():
+        wanted = asked_filter()
+        rows = queries.all_transfers(db.session(), wanted, before=asked_cursor())
+        return htmx.page("accounting/_transfers.html", **_transfers(rows, wanted))
+    return _report(with_sums=False)
+
+
+@blueprint.get("/report/sums")
+@requires("see_all_transfers")
+def report_sums() -> Response:
+    """The sums of the filter in their places on the report, or with it where no script asks."""
+    if htmx.wants_fragment():
+        return htmx.page("accounting/_sums.html", **_sums(asked_filter()))
+    return _report(with_sums=True)
 
 
 @blueprint.get("/balances")
@@ -116,27 +115,61 @@ def ledger_parts(found: tuple[date, int, int]) -> str:
     return live.version(ledger=".".join(map(str, found)))
 
 
-def _summary(wanted: LedgerFilter) -> dict[str, Any]:
-    session = db.session()
-    by_day = queries.sums_by_day(session, wanted)
-    sums = sum(by_day.values(), Totals())
+def _report(*, with_sums: bool) -> Response:
+    """The page; with the sums if they are wanted, or at hand."""
+    version = queries.ledger_version(db.session())  # before the rows
+    remember_today(version[0])
+    wanted, cursor = asked_filter(), asked_cursor()
+    rows = queries.all_transfers(db.session(), wanted, before=cursor)
+    is_summed = with_sums or wanted.is_whole
+    sums = _sums(wanted) if is_summed else {}
+    is_short = len(rows) <= queries.PAGE and cursor is None
+    return htmx.page(
+        "accounting/report.html",
+        version=ledger_parts(version),
+        version_url=url_for("accounting.report_version", since=version[1]),
+        here_url=url_for("accounting.report", **arguments(wanted)),
+        goes_on=wanted.period.last >= version[0],
+        is_summed=is_summed,
+        sums_url=url_for("accounting.report_sums", **arguments(wanted)),
+        direct=sums["totals"]["transfer_count"] <= queries.PAGE_MAX if is_summed else is_short,
+        **_transfers(rows, wanted),
+        **sums,
+        **_around(wanted),
+    )
+
+
+def _transfers(rows: list[TransferRow], wanted: LedgerFilter) -> dict[str, Any]:
+    return {
+        "transfers": [line(row, wanted) for row in rows[: queries.PAGE]],
+        "next_url": _next(wanted, rows),
+    }
+
+
+def _sums(wanted: LedgerFilter) -> dict[str, Any]:
+    """The sums of the filter, in all, by day, and of a single day by person."""
+    by_day = queries.sums_by_day(db.session(), wanted)
     is_one_day = wanted.period.first == wanted.period.last
-    holders = queries.account_holders(session, lowest=SHOWN_BALANCES)
-    lowest = sorted(holders, key=attrgetter("place"))[:SHOWN_BALANCES]
+    return {
+        "totals": totals_shown(sum(by_day.values(), Totals())),
+        "positions": queries.positions(db.session(), wanted),
+        "points": [] if is_one_day else chart_points(wanted.period, _incomes(by_day)),
+        "days": [] if is_one_day else [_day(day, by_day[day], wanted) for day in reversed(by_day)],
+        "persons": _persons(wanted) if is_one_day and wanted.user_id is None else [],
+    }
+
+
+def _around(wanted: LedgerFilter) -> dict[str, Any]:
+    """The filter, where it leads to, and what stands beside: everybody's balance, payout runs."""
+    holders = queries.account_holders(db.session(), lowest=SHOWN_BALANCES)
     return {
         "period": period_form("accounting.report", wanted),
         "kinds": KINDS,
         "people": tuple(Person(holder.user_id, holder.login) for holder in holders),
-        "totals": totals_shown(sums),
-        "positions": queries.positions(session, wanted),
-        "points": [] if is_one_day else chart_points(wanted.period, _incomes(by_day)),
-        "days": [] if is_one_day else [_day(day, by_day[day], wanted) for day in reversed(by_day)],
-        "persons": _persons(wanted) if is_one_day and wanted.user_id is None else [],
         "back_url": _back(wanted),
-        "balances": lowest,
+        "balances": sorted(holders, key=attrgetter("place"))[:SHOWN_BALANCES],
         "all_balances": holders[0] if holders else {"all_count": 0, "all_sum": 0},
         "runs": _runs(),
-        "direct": sums.transfers <= queries.PAGE_MAX,
         "files": {
             kind: url_for(f"accounting.report_{kind}", **arguments(wanted))
             for kind in ("csv", "xlsx")
