@@ -225,7 +225,8 @@ def make_app(settings: Settings) -> Iterator[Callable[..., Flask]]:
     def make(**changes: Any) -> Flask:
         app = create_app(replace(settings, **changes))
         app.test_client_class = Client
-        app.jinja_env.bytecode_cache = COMPILED
+        for environment in (app.jinja_env, app.extensions["ates-pieces"]):
+            environment.bytecode_cache = COMPILED
         apps.append(app)
         return app
 
