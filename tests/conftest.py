@@ -44,6 +44,7 @@ from app.kernel.actor import Actor
 from app.kernel.db import db
 from app.kernel.policy import Role
 from app.kernel.settings import Settings
+from app.web import kept
 from embedded.postgres import Cluster
 from embedded.valkey import Server
 from tests.databases import TEMPLATE, Databases
@@ -225,7 +226,7 @@ def make_app(settings: Settings) -> Iterator[Callable[..., Flask]]:
     def make(**changes: Any) -> Flask:
         app = create_app(replace(settings, **changes))
         app.test_client_class = Client
-        for environment in (app.jinja_env, app.extensions["ates-pieces"]):
+        for environment in (app.jinja_env, app.extensions[kept.EXTENSION]):
             environment.bytecode_cache = COMPILED
         apps.append(app)
         return app

@@ -19,36 +19,42 @@ from markupsafe import Markup
 
 from app.web.language import Writing, writing
 
-# About 1 KB each: some fifty pages of rows for each of a few readers' languages and zones.
-PIECES_MAX = 8192
+# Rows take about 1 KB each, with what they are known by 2; other pieces 3 to 50.
+ROWS_MAX, PIECES_MAX = 8192, 512
 _GLOBALS = ("_", "gettext", "ngettext", "url_for", "asset", "range", "namespace")
-_EXTENSION = "ates-pieces"
+EXTENSION = "ates-pieces"
 
 
 def init_app(app: Flask) -> None:
-    """Give the templates of `app` `kept` and `kept_each`.
+    """Give the templates of `app` `kept`, `kept_row` and `kept_rows`.
 
     What a name stands for is hashable, or a list or a dict of such: then the piece gets a tuple or
     a dict that is its own.
-
-    A template that asks for more than its names raises jinja2.UndefinedError.
     """
     pieces = app.jinja_env.overlay(undefined=StrictUndefined)
     pieces.globals = {name: app.jinja_env.globals[name] for name in _GLOBALS}
-    app.jinja_env.globals.update(kept=kept, kept_each=kept_each)
-    app.extensions[_EXTENSION] = pieces
+    app.jinja_env.globals.update(kept=kept, kept_row=kept_row, kept_rows=kept_rows)
+    app.extensions[EXTENSION] = pieces
 
 
 def kept(template: str, /, **names: Any) -> Markup:
-    """`template` as it is with these names, in the words of this request's reader."""
-    write, pieces = _writer()
+    """`template` as it is with these names, in the words of this request's reader.
+
+    Raises jinja2.UndefinedError for a template that asks for more than its names.
+    """
+    write, pieces = _writer(_write_piece)
     fixed = tuple((name, _fixed(value)) for name, value in names.items())
     return write(pieces, template, writing(), fixed)
 
 
-def kept_each(template: str, name: str, things: Iterable[Any]) -> Markup:
-    """The template once for each of `things`, which it knows by `name`."""
-    (write, pieces), how = _writer(), writing()
+def kept_row(template: str, name: str, thing: Any) -> Markup:
+    """The same of a row, or of a part of one, that knows one thing by `name`."""
+    return kept_rows(template, name, [thing])
+
+
+def kept_rows(template: str, name: str, things: Iterable[Any]) -> Markup:
+    """The row of each of `things`."""
+    (write, pieces), how = _writer(_write_row), writing()
     written = [write(pieces, template, how, ((name, _fixed(thing)),)) for thing in things]
     return Markup("".join(written))  # noqa: S704 - of templates
 
@@ -69,14 +75,18 @@ def _fixed(value: Any) -> Any:
     return value
 
 
-def _writer() -> tuple[Callable[..., Markup], Environment]:
-    pieces: Environment = current_app.extensions[_EXTENSION]
+def _writer(keeping: Any) -> tuple[Callable[..., Markup], Environment]:
+    """What writes pieces, and their templates."""
+    pieces: Environment = current_app.extensions[EXTENSION]
     # Where templates are loaded anew, somebody is writing them.
-    return (_write.__wrapped__ if pieces.auto_reload else _write), pieces
+    return (_write if pieces.auto_reload else keeping), pieces
 
 
-@lru_cache(maxsize=PIECES_MAX)
 def _write(
     pieces: Environment, template: str, _writing: Writing, names: tuple[tuple[str, Any], ...]
 ) -> Markup:
     return Markup(pieces.get_template(template).render(dict(names)))  # noqa: S704 - a template's
+
+
+_write_row = lru_cache(maxsize=ROWS_MAX)(_write)
+_write_piece = lru_cache(maxsize=PIECES_MAX)(_write)

@@ -17,8 +17,11 @@ PIECES = {
     "reader.html": "{{ current_user.login }}",
     "address.html": "{{ request.path }}",
     "forms.html": "{% from 'macros/forms.html' import tokens with context %}{{ tokens() }}",
+    "listed.html": "{% for point in points %}{{ point.day }};{% endfor %}",
     "forgotten.html": "{{ nome }}",
 }
+# Those that ask for nothing but what they are given below.
+KNOWING = ("words.html", "listed.html")
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def pieces(app: Flask) -> Flask:
     """The application, with some pieces more."""
     templates = app.jinja_env.loader
     assert templates is not None
-    environment = app.extensions["ates-pieces"]
+    environment = app.extensions[kept.EXTENSION]
     environment.loader = ChoiceLoader([DictLoader(PIECES), templates])
     return app
 
@@ -35,8 +38,9 @@ def test_a_piece_is_written_once_for_the_same_names_and_the_same_reading(pieces:
     with pieces.test_request_context(headers={"Accept-Language": "en"}):
         first = kept.kept("words.html", name="<gate>", cents=150)
         again = kept.kept("words.html", name="<gate>", cents=150)
+        listed = kept.kept("listed.html", points=[{"day": 1}, {"day": 2}])
         other = kept.kept("words.html", name="<gate>", cents=151)
-        each = kept.kept_each("forgotten.html", "nome", ["a", "b"])
+        each = kept.kept_rows("forgotten.html", "nome", ["a", "b"])
     with pieces.test_request_context(headers={"Accept-Language": "ru"}):
         russian = kept.kept("words.html", name="<gate>", cents=150)
 
@@ -44,10 +48,11 @@ def test_a_piece_is_written_once_for_the_same_names_and_the_same_reading(pieces:
     assert again is first
     assert other == "Open $1.51 &lt;gate&gt;"
     assert each == "ab"
+    assert listed == "1;2;"
     assert russian.startswith("Открыт"), russian
 
 
-@pytest.mark.parametrize("piece", [name for name in PIECES if name != "words.html"])
+@pytest.mark.parametrize("piece", [name for name in PIECES if name not in KNOWING])
 def test_a_piece_knows_nothing_but_its_names(pieces: Flask, piece: str) -> None:
     with pieces.test_request_context(), pytest.raises(UndefinedError):
         kept.kept(piece)
