@@ -256,6 +256,19 @@
     true,
   );
 
+  // Where the line of pages scrolls, the current one stands in its middle; Chromium's CSS sees to it.
+  function showCurrentPage() {
+    const here = find(".nav [aria-current]");
+    if (!here || CSS.supports("scroll-initial-target", "nearest")) return;
+    const [line, link] = [here.parentElement, here].map((element) => element.getBoundingClientRect());
+    here.parentElement.scrollLeft += link.left - line.left - (line.width - link.width) / 2;
+  }
+
+  // Nor is one that the keyboard reaches left half outside: Chromium does not care for what it sees of it.
+  document.addEventListener("focusin", ({ target }) => {
+    if (target.matches(".nav :focus-visible")) target.scrollIntoView({ block: "nearest", inline: "nearest" });
+  });
+
   // --- Clicks and changes ------------------------------------------------------------------------
   document.addEventListener("click", (event) => {
     const at = (selector) => event.target.closest(selector);
@@ -484,6 +497,7 @@
     if (!find("[data-live]")) return;
     document.addEventListener("visibilitychange", ask);
     window.addEventListener("online", ask);
+    showCurrentPage();
     window.addEventListener("offline", lose);
     later();
   });

@@ -157,3 +157,21 @@ def test_an_administrator_looks_around_by_tab_and_enter_alone(visit):
     choose(page, page.get_by_role("navigation").get_by_role("link", name="Health"))
     reach(page, page.get_by_label("Reason"))
     expect(page.get_by_role("heading", name="Emergency stop")).to_be_visible()
+
+
+def test_all_pages_of_an_administrator_are_in_one_line_and_reached_by_keys(visit):
+    """At 320 pixels the line scrolls: to the current page by itself, to the others by focus."""
+    for scripts in (True, False):
+        visitor = visit("admin", language="ru", width=320, scripts=scripts)
+        page = visitor.open("/people")
+        links = page.locator(".nav a")
+        places = [links.nth(number).bounding_box() for number in range(links.count())]
+        assert len(places) > 5
+        assert len({place["y"] for place in places}) == 1
+        assert all(min(place["width"], place["height"]) >= 24 for place in places)
+        expect(page.locator(".nav [aria-current]")).to_be_in_viewport(ratio=1)
+        page.locator(".brand").focus()
+        for number in range(links.count()):
+            page.keyboard.press("Tab")
+            expect(links.nth(number)).to_be_focused()
+            expect(links.nth(number)).to_be_in_viewport(ratio=0.99 if scripts else None)
