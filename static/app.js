@@ -274,13 +274,16 @@
     const at = (selector) => event.target.closest(selector);
     at("[data-toast-close]")?.closest(".toast").remove();
     if (at("[data-toast-reload]")) location.reload();
-    if (at("[data-print]")) window.print();
     const opener = at("[data-dialog]");
     if (opener) {
       event.preventDefault();
       open(document.getElementById(opener.dataset.dialog));
     }
-    for (const menu of all("details[data-menu][open]")) if (!menu.contains(event.target)) menu.open = false;
+    for (const menu of all("details[data-menu][open]")) {
+      if (!menu.contains(event.target)) menu.open = false;
+      else if (at(".menu :is(a, button)")) closeMenu(menu);
+    }
+    if (at("[data-print]")) window.print();
   });
 
   // A choice that a word of the search line made is the choice's again when somebody changes it.
@@ -494,10 +497,10 @@
     if (person) forgetDrafts((key) => key.startsWith(`draft:${person}:`));
     bringDraftsBack();
     focusFirstError(document);
+    showCurrentPage();
     if (!find("[data-live]")) return;
     document.addEventListener("visibilitychange", ask);
     window.addEventListener("online", ask);
-    showCurrentPage();
     window.addEventListener("offline", lose);
     later();
   });

@@ -20,7 +20,7 @@ IMPORTS = """
 {% from 'macros/data.html' import amount, when, on_day, who, badge, notice, table, tiles, tile,
    empty, pager %}
 {% from 'macros/charts.html' import bars, steps, lines, sparkline %}
-{% from 'macros/overlays.html' import dialog, toast, key_line %}
+{% from 'macros/overlays.html' import dialog, menu, toast, key_line %}
 {% from 'macros/progress.html' import progress %}
 {% from 'macros/words.html' import task_state %}
 {% from 'macros/icons.html' import icon %}

@@ -183,7 +183,7 @@ def scenes_of(employee: str, rows: Callable[..., list[Any]]) -> list[Scene]:
         Scene(employee, "/tasks/mine", "mine completed", complete_first),
         Scene(employee, "/tasks/mine", "mine refused", refuse),
         Scene(employee, "/tasks/mine", "mine created", create),
-        Scene(employee, "/tasks/mine", "mine menu", lambda page: page.click(".account summary")),
+        Scene(employee, "/tasks/mine", "mine menu", lambda page: page.click("summary.account")),
         Scene(employee, "/analytics", "forbidden"),
         Scene(employee, "/nowhere", "not found"),
         Scene(None, "/sign-in", "sign in refused", sign_in_wrongly),

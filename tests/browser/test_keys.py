@@ -7,11 +7,13 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.visitors import PASSWORD
+from tests.browser.visitors import PASSWORD, RULES
 
 pytestmark = pytest.mark.browser
 OTHER_LAYOUT = """([key, code, shiftKey]) => document.activeElement.dispatchEvent(
   new KeyboardEvent("keydown", {key, code, shiftKey, bubbles: true, cancelable: true}))"""
+# What an open menu lies over is there again when it is closed.
+OPEN_MENU = {**RULES, "rules": {"target-size": {"enabled": False}}}
 
 
 def test_tasks_are_completed_found_and_created_by_keys(visit, busy):
@@ -67,6 +69,34 @@ def test_the_overview_says_what_the_page_offers_and_gives_the_focus_back(visit):
     page.keyboard.type("state:finished")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(r"/tasks/mine\?q=state(:|%3A)finished$"))
+
+
+def test_a_menu_is_left_by_escape_a_press_beside_it_and_a_choice(visit):
+    visitor = visit("accountant", width=320)
+    page = visitor.open("/report")
+    opener, last = page.locator("summary", has_text="More"), page.get_by_role("link", name="Corr")
+    expect(last).to_be_hidden()
+    opener.focus()
+    page.keyboard.press("Enter")
+    expect(last).to_be_in_viewport(ratio=1)
+    assert visitor.sticking_out() == []
+    assert visitor.barriers(OPEN_MENU) == []
+    page.keyboard.press("Tab")
+    page.keyboard.press("Escape")
+    expect(last).to_be_hidden()
+    expect(opener).to_be_focused()
+    opener.click()
+    page.locator("h1").click()
+    expect(last).to_be_hidden()
+    opener.click()
+    page.evaluate("window.print = () => (document.title = 'printed')")
+    page.get_by_role("button", name="Print").click()
+    expect(page).to_have_title("printed")
+    expect(opener).to_be_focused()
+    expect(last).to_be_hidden()
+    opener.click()
+    last.click()
+    expect(page.locator("h1")).to_have_text("Corrections")
 
 
 def test_shortcuts_can_be_switched_off(visit):
