@@ -26,8 +26,8 @@
     }
   }
 
-  // What stands in for a script is only text in a page, but fields in what a swap brought.
-  const dropUnscripted = () => all("noscript").forEach((element) => element.remove());
+  // What stands in for a script, in the page and in what a swap brought.
+  const dropUnscripted = () => all("noscript, .sure").forEach((element) => element.remove());
 
   const completeButtons = () => all("[data-complete]");
 
@@ -504,5 +504,6 @@
     window.addEventListener("offline", lose);
     later();
   });
+  dropUnscripted();
   document.documentElement.dataset.scripted = "";
 })();

@@ -84,6 +84,27 @@ def test_where_a_script_asks_the_page_does_not(visit):
     expect(page.get_by_role("dialog")).to_contain_text("Payouts cannot be taken back.")
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_where_the_script_did_not_come_the_page_asks(visit, rows, scripts):
+    """As long as nothing is asked, there is nothing to be seen of it where scripts can run."""
+    visitor = visit("manager", scripts=scripts)
+    visitor.page.route("**/static/app.js*", lambda route: route.fulfill(status=404))
+    page = visitor.open("/settings")
+    page.get_by_label("What it is for").fill("A clock")
+    page.get_by_role("button", name="Make a token").click()
+    label = page.locator("label.sure")
+    assert (label.bounding_box()["width"] > 100) is not scripts
+    page.get_by_role("button", name="Revoke").click()
+    expect(page.get_by_role("checkbox")).to_be_focused()
+    assert label.bounding_box()["width"] > 100
+    live = "SELECT count(*) FROM api_tokens WHERE name = 'A clock' AND revoked_at IS NULL"
+    assert rows(live) == [(1,)]
+    page.get_by_role("checkbox").check()
+    page.get_by_role("button", name="Revoke").click()
+    expect(label).to_have_count(0)
+    assert rows(live) == [(0,)]
+
+
 def test_the_report_is_exported(visit):
     page = visit("accountant", scripts=False).open("/report")
     expect(page.get_by_role("button", name="CSV")).to_be_hidden()
