@@ -66,6 +66,29 @@ def test_a_person_is_deactivated_and_a_role_is_changed_beside_it(visit, rows):
     expect(page.locator(".badge", has_text="deactivated")).to_be_visible()
 
 
+def test_sessions_and_tokens_are_ended_and_a_person_is_deactivated_each_by_its_own_consent(
+    visit, rows
+):
+    ((person,),) = rows(HIRE, "developer", "loser", "loser")
+    other = visit()
+    other.sign_in("loser")
+    page = visit("admin", scripts=False).open(f"/people/{person}")
+    agree(page, page.get_by_role("button", name="End sessions"), "needs new ones")
+    expect(page.get_by_role("status").first).to_have_text("All sessions and tokens have ended.")
+    expect(other.open("/tasks/mine").locator("h1")).to_have_text("Sign in")
+    other.sign_in("loser")
+    page = visit("admin").open(f"/people/{person}")
+    page.get_by_role("button", name="End sessions").click()
+    sure = page.get_by_role("dialog", name="Are you sure?")
+    expect(sure).to_contain_text("needs new ones")
+    sure.get_by_role("button", name="End sessions").click()
+    expect(page.get_by_role("status").first).to_have_text("All sessions and tokens have ended.")
+    other.sign_in("loser")
+    page = visit("admin", scripts=False).open(f"/people/{person}")
+    agree(page, page.get_by_role("button", name="Deactivate loser"), "signed out everywhere.$")
+    expect(page.locator(".badge", has_text="deactivated")).to_be_visible()
+
+
 def test_a_token_is_revoked(visit, rows):
     page = visit("boss", scripts=False).open("/settings")
     page.get_by_label("What it is for").fill("A calendar")
