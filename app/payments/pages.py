@@ -34,7 +34,7 @@ def mails() -> Response:
     names = {"mails": [_row(row) for row in shown], "next_url": next_url}
     if "cursor" in request.args and htmx.wants_fragment():
         return htmx.page("payments/_mails.html", **names)
-    counts = queries.unsent_counts(db.session())
+    counts = queries.counts(db.session())
     return htmx.page(
         "payments/mails.html",
         state=state,

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.kernel.counts import Count
 from app.kernel.db import sql
 
 LINES = 200
@@ -16,6 +17,7 @@ NEWS = 30
 # What a digest tells of, in its order (see the notifications' models).
 KINDS = ("given", "kept", "taken", "paid", "corrected")
 PAGE = 50
+COUNTED_MAX = 10_000  # of those that are sent
 STATES = ("queued", "sending", "sent", "failed", "unknown")
 
 PAYOUT = sql("""
@@ -57,6 +59,10 @@ UNSENT_MAILS = sql(
 )
 UNSENT_COUNTS = sql("""
 SELECT state::text, count(*) FROM emails WHERE state <> 'sent' GROUP BY state
+""")
+# How many are sent, up to a bound: most of the table is, so that it is soon reached.
+SENT_COUNT = sql("""
+SELECT count(*) FROM (SELECT FROM emails WHERE state = 'sent' LIMIT :at_most) AS bounded
 """)
 # The lines of a digest, newest first: counts by kind, and the task or transfer of a line of one.
 DIGEST = sql("""
@@ -163,6 +169,13 @@ def unsent_counts(session: Session) -> dict[str, int]:
     """How many mails there are in each state but `sent`."""
     found = {row[0]: row[1] for row in session.execute(UNSENT_COUNTS)}
     return {state: found.get(state, 0) for state in STATES if state != "sent"}
+
+
+def counts(session: Session) -> dict[str, Count]:
+    """How many mails there are in each state."""
+    found = session.execute(SENT_COUNT, {"at_most": COUNTED_MAX + 1}).scalar_one()
+    unsent = {state: Count(number) for state, number in unsent_counts(session).items()}
+    return {**unsent, "sent": Count.up_to(COUNTED_MAX, found)}
 
 
 def _line(row: Any) -> Line:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from flask import Flask
 
 from app.kernel.errors import Conflict, Forbidden, NotFound
-from app.payments import commands
+from app.payments import commands, queries
 from tests.company import Company
 from tests.payments.conftest import Temper
 
@@ -29,6 +30,27 @@ def test_accountants_see_every_state(
     for word in ("queued", "sending", "sent", "failed", "not known", "because 3"):
         assert word in page
     assert page.count("/delivery") == 4, "one that is being sent cannot be sent again"
+
+
+def test_the_mails_of_each_state_are_counted_those_that_are_sent_up_to_a_bound(
+    company: Company, paid: Any, sign_in: Any, make_user: Callable[..., Any], monkeypatch: Any
+) -> None:
+    paid(3)
+    company.call(commands.send_due_mail)
+    company.rows("UPDATE emails SET state = 'failed', sent_at = NULL WHERE id = 1 RETURNING id")
+    browser = sign_in(make_user("accountant"))
+
+    def shown() -> list[str]:
+        page = browser.get("/mail").text
+        return re.findall(r"</span>&nbsp;([\d,+]+)</a>", page)
+
+    queued, sending, sent, failed, unknown = shown()
+    assert (queued, sending, failed, unknown) == ("0", "0", "1", "0")
+    assert int(sent) == company.value("SELECT count(*) FROM emails WHERE state = 'sent'") >= 2
+    monkeypatch.setattr(queries, "COUNTED_MAX", int(sent))
+    assert shown()[2] == sent
+    monkeypatch.setattr(queries, "COUNTED_MAX", int(sent) - 1)
+    assert shown()[2] == f"{int(sent) - 1}+"
 
 
 def test_a_failed_mail_is_sent_again_by_hand(

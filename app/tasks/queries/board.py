@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.orm import Session
 
 from app.kernel import direct
+from app.kernel.counts import Count
 from app.kernel.db import sql
 from app.kernel.like import like_literal
 from app.tasks.queries.changes import NEWEST_LOGS, BoardVersion
@@ -95,12 +96,6 @@ class TaskFilter:
         return " AND ".join(conditions), names
 
 
-class Count(int):
-    """How many there are, or the bound at which counting stopped: then `is_more`."""
-
-    is_more = False
-
-
 @dataclass(frozen=True, slots=True)
 class Board:
     """The board as of `version`: PAGE + 1 lines when more follow, and how many there are in all.
@@ -171,10 +166,7 @@ def _counting(wanted: TaskFilter) -> direct.Read:
 
 
 def _count(found: int, wanted: TaskFilter) -> Count:
-    at_most = _counted_max(wanted)
-    count = Count(min(found, at_most))
-    count.is_more = found > at_most
-    return count
+    return Count.up_to(_counted_max(wanted), found)
 
 
 def _counted_max(wanted: TaskFilter) -> int:
