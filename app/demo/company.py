@@ -47,6 +47,12 @@ PEOPLE: tuple[tuple[str, Role], ...] = STAFF + tuple(
     for number, login in enumerate(EMPLOYEES)
 )
 
+# Whose newest fee was wrong and why, and whether its reversal is approved or waits for that.
+WRONG: dict[str, tuple[str, bool]] = {
+    "ara": ("Was on leave when the task was drawn", True),
+    "bianca": ("The same task had been created twice", False),
+}
+
 # Whom the sign-in page of a demo offers: one of each role.
 OFFERED = ("admin", "manager", "boss", "accountant", "ara", "bianca", "gosha")
 

@@ -1,9 +1,9 @@
 """Thirty business days of the demo company, played through the real commands and the relay.
 
 The clock is set to each moment of each day; people create and complete tasks, a manager
-reshuffles, the relay posts, the accountant closes the day. Today is played up to now. Nothing is
-written into the tables by hand. A seeding that was cut off goes on with the first day that is not
-closed.
+reshuffles, the relay posts, the accountant closes the day. Today is played up to now, and begins
+with what was wrong the day before. Nothing is written into the tables by hand. A seeding that was
+cut off goes on with the first day that is not closed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from app.accounting import commands as accounting
 from app.auth.actors import actor_named
 from app.auth.commands import create_user
-from app.demo.company import LOOPBACK, PASSWORD, PEOPLE, draw_task
+from app.demo.company import LOOPBACK, PASSWORD, PEOPLE, WRONG, draw_task
 from app.kernel import clock, settings
 from app.kernel.actor import Actor
 from app.kernel.db import command, sql
@@ -54,6 +54,14 @@ WHERE NOT t.is_finished ORDER BY t.id
 """)
 REAL_NOW = sql("SELECT now(), (now() AT TIME ZONE :timezone)::date")
 NUMBER = sql("SELECT count(*) FROM tasks")
+# Somebody's newest fee of the days before, unless a correction was asked for already.
+WRONG_FEE = sql("""
+SELECT max(t.id) FROM account_transfers t
+JOIN accounts a ON a.id = t.owner_account_id JOIN users u ON u.id = a.user_id
+WHERE u.login = :login AND t.kind = 'assign_fee' AND t.business_day < :today
+  AND NOT EXISTS (SELECT FROM corrections c JOIN account_transfers w ON w.id = c.transfer_id
+                  WHERE w.owner_account_id = a.id)
+""")
 ACTORS = sql("SELECT id, login, role FROM users WHERE login = ANY(:logins)")
 
 
@@ -118,7 +126,21 @@ def _read_everything() -> None:
 def _play_today(day: date, now: datetime) -> None:
     midnight = _midnight(day)
     begins = max(midnight, min(midnight + DAY_BEGINS, now - MORNING))
+    _correct(day, begins)
     _play_hours(day, begins, min(now, begins + STEPS * STEP))
+
+
+def _correct(today: date, moment: datetime) -> None:
+    """Two fees of the days before were wrong: one is reversed, the other waits for approval."""
+    actors = _actors()
+    for login, (reason, is_approved) in WRONG.items():
+        fee = _wrong_fee(login, today)
+        if fee is None:
+            continue
+        ask = partial(accounting.request_correction, actors["accountant"], fee, reason=reason)
+        correction = _at(moment, ask)
+        if is_approved:
+            _at(moment, partial(accounting.approve_correction, actors["admin"], correction.id))
 
 
 def _play_hours(day: date, begins: datetime, ends: datetime) -> None:
@@ -160,10 +182,16 @@ def _completions(random: Random, *, share: float) -> Iterator[Act]:
 
 
 @command
-def _at(session: Session, moment: datetime, act: Act) -> None:
-    """Do `act` when the clock shows `moment`, in one transaction."""
+def _at(session: Session, moment: datetime, act: Act) -> Any:
+    """Do `act` when the clock shows `moment`, in one transaction; returns what it returns."""
     clock.move_to(session, moment)
-    act()
+    return act()
+
+
+@command
+def _wrong_fee(session: Session, login: str, today: date) -> int | None:
+    found: int | None = session.execute(WRONG_FEE, {"login": login, "today": today}).scalar_one()
+    return found
 
 
 @command

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.visitors import PASSWORD
 
@@ -21,12 +20,13 @@ RENEW = """(target, select) =>
   htmx.ajax("GET", location.href, {target, select, swap: "outerHTML"})"""
 
 
-def agree(page: Page, button: Any, words: str) -> None:
-    """Press the button in vain, then agree to `words` and press it again."""
+def agree(where: Page | Locator, button: Locator, words: str) -> None:
+    """Press the button in vain, then agree to `words` beside it and press it again."""
+    page = where.page if isinstance(where, Locator) else where
     address = page.url
     button.click()
     assert page.url == address
-    sure = page.get_by_role("checkbox", name=re.compile(words))
+    sure = where.get_by_role("checkbox", name=re.compile(words))
     expect(sure).to_be_focused()
     sure.check()
     button.click()
@@ -52,8 +52,9 @@ def test_a_correction_is_asked_for_by_one_and_approved_by_another(visit, rows):
     expect(page.locator("main")).to_contain_text("waits for approval")
     rows(HIRE, "accountant", "auditor", "auditor")
     other = visit("auditor", scripts=False).open("/corrections")
-    agree(other, other.get_by_role("button", name="Approve"), "A reversal stays")
-    expect(other.locator("main")).to_contain_text("reversed")
+    row = other.locator("tr", has_text="Completed by mistake")
+    agree(row, row.get_by_role("button", name="Approve"), "A reversal stays")
+    expect(row).to_contain_text("reversed")
 
 
 def test_a_person_is_deactivated_and_a_role_is_changed_beside_it(visit, rows):
