@@ -62,7 +62,11 @@ NAVIGATION = (
     Entry("guardian.health", said("Health"), "see_system"),
     Entry("payments.mailbox", said("Mail folder"), "read_mail_folder"),
 )
-STORY_UNDER = ("tasks.all", "accounting.report", "tasks.mine")
+# Pages that different roles find under different entries: the first that the reader has.
+UNDER = {
+    "tasks.story": ("tasks.all", "accounting.report", "tasks.mine"),
+    "accounting.corrections": ("accounting.report", "analytics.index"),
+}
 
 
 def init_app(app: Flask) -> None:
@@ -93,13 +97,14 @@ def _section(shown: list[Entry]) -> Entry | None:
     """The entry that a page without one of its own is found under: the last of its context.
 
     A task's story is found where its reader finds tasks: on the board, in the report, or among
-    their own.
+    their own; corrections where they find figures.
     """
     has_own = any(entry.endpoint == request.endpoint for entry in shown)
     if has_own or (request.blueprint == "auth" and request.endpoint != "auth.person"):
         return None
-    if request.endpoint == "tasks.story":
-        found = (entry for name in STORY_UNDER for entry in shown if entry.endpoint == name)
+    if request.endpoint in UNDER:
+        names = UNDER[request.endpoint]
+        found = (entry for name in names for entry in shown if entry.endpoint == name)
         return next(found, None)
     own = [entry for entry in shown if entry.endpoint.partition(".")[0] == request.blueprint]
     return own[-1] if own else None

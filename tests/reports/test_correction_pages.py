@@ -73,7 +73,9 @@ def test_a_refusal_moves_nothing(week: Week, sign_in: Any, transfer_id: int) -> 
 def test_administrators_decide_and_others_see_nothing(
     week: Week, sign_in: Any, make_user: Any
 ) -> None:
-    assert sign_in(make_user("administrator")).get("/corrections").status_code == 200
+    administrator = sign_in(make_user("administrator"))
+    assert 'href="/corrections"' in administrator.get("/analytics").text
+    assert administrator.get("/corrections").status_code == 200
     for role in ("manager", "boss", "developer"):
         assert sign_in(make_user(role)).get("/corrections").status_code == 403
 

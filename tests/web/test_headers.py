@@ -112,6 +112,7 @@ def test_full_pages_for_boosted_links_and_restored_history(sign_in, make_user):
         ("/tasks/mine", "page", "My tasks"),
         ("/tasks/reassignment", "true", "All tasks"),
         ("/system/events", "true", "Health"),
+        ("/corrections", "true", "Analytics"),
         ("/settings", None, None),
     ],
 )
