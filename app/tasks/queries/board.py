@@ -19,7 +19,7 @@ from app.tasks.queries.tasks import COLUMNS, FROM, PAGE, TaskRow
 SEARCH_MAX_LENGTH = 100
 # Counting goes no further: a million tasks are not counted for a figure at the head of a list, and
 # what a search finds is looked at one by one.
-COUNTED_MAX, FOUND_MAX = 10_000, 100
+COUNTED_MAX, FOUND_MAX = 1_000, 100
 
 # What tasks_search_idx indexes, by trigrams.
 _TRIGRAM = 3
