@@ -34,11 +34,11 @@ _LINE = """
 t.id, t.ticket_key, t.name, t.is_finished, t.assigned_to, u.login, t.created_at,
 p.assign_price, p.complete_price
 """
-# The employees for the filter of the board.
+# The employees for the filter of the board; only of those who are none it is asked what they have.
 ASSIGNEES = sql("""
-SELECT id, login FROM users WHERE is_assignable
-   OR id IN (SELECT assigned_to FROM tasks WHERE NOT is_finished)
-ORDER BY login LIMIT 2000
+SELECT u.id, u.login FROM users u WHERE u.is_assignable
+   OR EXISTS (SELECT FROM tasks t WHERE t.assigned_to = u.id AND NOT t.is_finished)
+ORDER BY u.login LIMIT 2000
 """)
 
 
