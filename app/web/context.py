@@ -41,13 +41,17 @@ class Link(NamedTuple):
 
 
 class Reader(NamedTuple):
-    """Who reads a page, as far as the frame around it is theirs."""
+    """Who reads a page, as far as the frame around it is theirs.
+
+    search_url: where they search tasks: all of them, or their own.
+    """
 
     id: int
     login: str
     role: Role
     shortcuts: bool
     sees_all_tasks: bool
+    search_url: str
 
 
 # In the order shown. A page that is not registered is left out.
@@ -134,7 +138,8 @@ def _reader() -> Reader | None:
     if user is None:
         return None
     sees_all_tasks = user.may("see_all_tasks")
-    return Reader(user.id, user.login, user.role, user.shortcuts, sees_all_tasks)
+    search_url = url_for("tasks.all" if sees_all_tasks else "tasks.mine")
+    return Reader(user.id, user.login, user.role, user.shortcuts, sees_all_tasks, search_url)
 
 
 def _names() -> dict[str, Any]:
@@ -151,6 +156,7 @@ def _names() -> dict[str, Any]:
         "shortcut": shortcut,
         "reader": reader,
         "sees_all_tasks": reader is not None and reader.sees_all_tasks,
+        "search_url": reader and reader.search_url,
         "refused_to_all_but": refused_to_all_but,
     }
 

@@ -171,3 +171,16 @@ def test_when_all_connections_are_taken_health_answers_and_the_rest_is_503(
         assert time.monotonic() - began < 4  # 2 s, on a machine that does nothing else
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
     assert program.get("/me/tasks").status_code == 200
+
+
+@pytest.mark.parametrize(("role", "url"), [("manager", "/tasks"), ("developer", "/tasks/mine")])
+def test_whoever_finds_nothing_is_told_where_to_search(role, url, anonymous, make_user, sign_in):
+    page = (
+        sign_in(make_user(role)).get("/nowhere").text.partition("<main")[2].partition("</main")[0]
+    )
+    nobody = anonymous.get("/nowhere").text
+
+    assert "Look for it among the tasks" in page
+    assert f'href="{url}" data-dialog="search"' in page
+    assert "Look for it among the tasks" not in nobody
+    assert 'data-dialog="search"' not in nobody
