@@ -9,6 +9,7 @@ from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from app.kernel.db import sql
+from app.kernel.like import like_literal
 from app.kernel.opaque import secret_hash
 
 PAGE = 50
@@ -105,8 +106,7 @@ def user_id_of(session: Session, login: str) -> int | None:
 def _pattern(search: str | None) -> str | None:
     if not search:
         return None
-    escaped = search.lower().replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
-    return f"%{escaped}%"
+    return f"%{like_literal(search.lower())}%"
 
 
 def digest_of(session: Session, user_id: int) -> str:
