@@ -72,17 +72,7 @@ def balances() -> Response:
     shown, more = rows[:BALANCES_PAGE], len(rows) > BALANCES_PAGE
     cursor = f"{shown[-1].balance}_{shown[-1].id}" if more else None
     names = {
-        "balances": [
-            {
-                "user_id": row.user_id,
-                "login": row.login,
-                "balance_cents": row.balance,
-                "url": url_for("accounting.statement", user_id=row.user_id),
-                "rewards_cents": row.rewards_today,
-                "fees_cents": row.fees_today,
-            }
-            for row in shown
-        ],
+        "balances": shown,
         "all_balances": queries.all_balances(session),
         "next_url": url_for("accounting.balances", cursor=cursor) if more else None,
     }

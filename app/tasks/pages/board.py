@@ -14,7 +14,7 @@ from app.tasks import queries, search
 from app.tasks.pages import blueprint
 from app.tasks.pages.finding import Asked, asked_of_board, line_filtered_before
 from app.tasks.pages.views import next_url_after
-from app.tasks.queries import PAGE, Line
+from app.tasks.queries import PAGE, Assignee, Line
 from app.web import drafts, htmx, live
 from app.web.access import current_actor, requires
 from app.web.arguments import whole_number
@@ -36,7 +36,7 @@ def all() -> Response:  # noqa: A001 - the page's name
         **_page(board.lines, asked),
         "total": board.total,
         "asked": asked,
-        "people": board.assignees,
+        "choices": _choices(board.assignees, asked),
         "here_url": url_for("tasks.all", **asked.address()),
         "version": live.version(board=board.version.value),
         "version_url": url_for("tasks.board_version", since=board.version.newest),
@@ -66,6 +66,19 @@ def _page(lines: Sequence[Line], asked: Asked) -> dict[str, Any]:
     return {
         "lines": lines[:PAGE],
         "next_url": next_url_after("tasks.all", lines, **asked.address()),
+    }
+
+
+def _choices(people: tuple[Assignee, ...] | None, asked: Asked) -> dict[str, Any] | None:
+    """The choices above the list, where it is known who can be chosen."""
+    if people is None:
+        return None
+    return {
+        "people": people,
+        "state": asked.state,
+        "assigned_to": asked.assigned_to,
+        "state_by_line": asked.search.is_finished is not None,
+        "assignee_by_line": asked.search.assignee is not None,
     }
 
 

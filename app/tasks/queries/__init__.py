@@ -2,6 +2,7 @@
 
 from app.tasks.queries.board import (
     SEARCH_MAX_LENGTH,
+    Assignee,
     Board,
     Line,
     TaskFilter,
@@ -46,6 +47,7 @@ __all__ = [
     "PAGE_MAX",
     "SEARCH_MAX_LENGTH",
     "SHOWN_PEOPLE",
+    "Assignee",
     "Board",
     "BoardVersion",
     "Line",
