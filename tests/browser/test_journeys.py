@@ -107,6 +107,29 @@ def test_the_board_goes_on_page_by_page_whatever_is_added_and_finished_meanwhile
     ]
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_what_looks_at_each_transfer_comes_after_its_page(visit, scripts):
+    """By itself, each sum in its place; without scripts a link leads to it."""
+    page = visit("accountant", scripts=scripts).open("/report")
+    page.goto(f"{page.url}?kind=assign_fee")
+    expect(page.locator("tr[id^=transfer-]").first).to_be_visible()
+    if not scripts:
+        page.get_by_role("link", name="Sum it up").click()
+    fees = tile(page, "Fees charged")
+    assert MONEY.fullmatch(fees)
+    expect(page.locator("#income svg.chart-plot")).to_be_visible()
+    expect(page.locator("#days tfoot td").first).to_have_text(fees)
+    expect(page.locator("#transfer-count")).to_have_text(re.compile("[1-9]"))
+    assert page.locator("#income").count() == page.locator("#sums [data-loading]").count() + 1
+
+    page.goto(page.url.partition("/report")[0] + "/reconciliation")
+    if not scripts:
+        page.get_by_role("link", name="Compare both sides").click()
+    expect(page.locator("#check-fees")).to_be_visible()
+    expect(page.get_by_role("main").get_by_role("status")).to_be_visible()
+    expect(page.locator("[data-loading]")).to_have_count(0)
+
+
 def test_an_accountant_reports_and_ends_the_day(visit):
     page = visit("accountant").open("/")
     expect(page.locator("h1")).to_have_text(REPORT)
