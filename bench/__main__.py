@@ -51,10 +51,10 @@ BENCHES: dict[str, tuple[str, Callable[[Stage], list[Line]]]] = {
     "killed": ("Closing a day that is killed again and again", killed.measure),
     "snapshot": ("The relay while a snapshot is held", snapshot.measure),
 }
-# On a company that is young, and on the same when it is old.
+# On a company that is young, on the same when it is old, and on a larger one.
 ON_YEARS: dict[str, tuple[str, Callable[[Years], list[Line]]]] = {
     "pages": ("Pages at {transfers:,} transfers, beside 100,000", pages.measure),
-    "everywhere": ("Every page at {transfers:,} transfers, p95", everywhere.measure),
+    "everywhere": ("Every page of a hundred demos, p95", everywhere.measure),
     "exports": ("Exporting a million of {transfers:,} transfers", exporting.measure),
     "guardian": ("The guardian at {transfers:,} transfers", watching.measure),
 }

@@ -1,18 +1,20 @@
-"""Every page of a company with years behind it: how long the server takes, and how often it asks.
+"""Every page of a company of a hundred demos: how long the server takes, and how often it asks.
 
 Each page is asked for as its reader's browser does; a statement is what goes to PostgreSQL by a
-cursor, whoever asks. Nobody else asks for anything meanwhile.
+cursor, whoever asks. Nobody else asks for anything meanwhile. Beside it is the same page of a
+company with years behind it; the two take turns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
 import psycopg
 
+from app.analytics.pages import PARTS
 from bench.pages import PERSON, Reader
 from bench.report import Line
 from bench.years import ACCOUNTANT, ADMINISTRATOR, Years
@@ -64,32 +66,41 @@ PAGES: dict[str, tuple[str, ...]] = {
         "/mail",
     ),
 }
-# What a page asks for when it is there already, since it looks at each transfer.
-AFTERWARDS = ("/report/sums?q=perch", "/report/sums?kind=assign_fee", "/reconciliation/comparison")
+# What a page asks for when it is there already.
+AFTERWARDS = (
+    (ACCOUNTANT, "/report/sums?q=perch"),
+    (ACCOUNTANT, "/report/sums?kind=assign_fee"),
+    (ACCOUNTANT, "/reconciliation/comparison"),
+    *((ADMINISTRATOR, f"/analytics/{part}") for part in PARTS),
+)
 
 
 def measure(years: Years) -> list[Line]:
-    """A line for each page of the old company, and for what some of them ask for afterwards."""
-    with years.stage.web(years.old.database) as app:
-        reader = Reader(app, years.old)
-        pages = [
-            _page(reader, login, path.format_map(reader.known))
-            for login, paths in PAGES.items()
-            for path in paths
+    """A line for each page, and for what some of them ask for afterwards."""
+    with ExitStack() as stack:
+        readers = [
+            Reader(stack.enter_context(years.stage.web(history.database)), history)
+            for history in (years.hundred_demos, years.old)
         ]
-        later = [_page(reader, ACCOUNTANT, path, is_fragment=True) for path in AFTERWARDS]
+        pages = [_page(readers, login, path) for login, paths in PAGES.items() for path in paths]
+        later = [_page(readers, login, path, is_fragment=True) for login, path in AFTERWARDS]
         return pages + later
 
 
-def _page(reader: Reader, login: str, path: str, *, is_fragment: bool = False) -> Line:
-    for _ in range(WARM_UP):
-        reader.ms(login, path, is_fragment=is_fragment)
+def _page(readers: list[Reader], login: str, path: str, *, is_fragment: bool = False) -> Line:
+    paths = [path.format_map(reader.known) for reader in readers]
+    took_ms: list[list[float]] = [[], []]
     with _counted() as statements:
-        took_ms = sorted(reader.ms(login, path, is_fragment=is_fragment) for _ in range(ROUNDS))
-    p95_ms, each = took_ms[int(ROUNDS * 0.95) - 1], len(statements) / ROUNDS
+        for _ in range(WARM_UP + ROUNDS):
+            for reader, asked, took in zip(readers, paths, took_ms, strict=True):
+                took.append(reader.ms(login, asked, is_fragment=is_fragment))
+    each = len(statements) / (WARM_UP + ROUNDS) / len(readers)
+    p95_ms, old_p95_ms = (sorted(took[WARM_UP:])[int(ROUNDS * 0.95) - 1] for took in took_ms)
     return Line(
         what=f"{login} {path}",
-        figure=f"{p95_ms:.1f} ms, {each:g} statements",
+        figure=f"{p95_ms:.1f} ms, {each:.1f} statements",
+        ratio=p95_ms / old_p95_ms,
+        against=f"{old_p95_ms:.1f} ms with years",
         target="" if is_fragment else f"<= {P95_MS_MAX:g} ms, {STATEMENTS_MAX}",
         met=is_fragment or (p95_ms <= P95_MS_MAX and each <= STATEMENTS_MAX),
     )

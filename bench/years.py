@@ -31,12 +31,7 @@ from bench.stage import Connection, Stage, kept_stage
 
 YOUNG = 100_000
 FIRST_DAY = date(2023, 11, 20)
-EMPLOYEES = 1_000
 ACCOUNTANT, ADMINISTRATOR = "accountant", "admin"
-# What a day brings: about 9,150 transfers with its payouts, 10 million in three years.
-TASKS_A_DAY = 3_200
-REASSIGNED_A_DAY = 2_500
-OPEN_OVERNIGHT = 4_500
 EVENING = timedelta(hours=20)
 # One batch a day: the same statements, and each account is touched once.
 BATCH = 10_000
@@ -127,6 +122,24 @@ FROM outbox_cursors a WHERE a.consumer = 'accounting' AND n.consumer <> 'account
 """
 
 
+@dataclass(frozen=True, kw_only=True)
+class Business:
+    """How many employees a company has, and what happens on each of its days."""
+
+    employees: int
+    created: int
+    reassigned: int
+    left_open: int
+
+
+# About 9,150 transfers a day with its payouts, 10 million in three years.
+USUAL = Business(employees=1_000, created=3_200, reassigned=2_500, left_open=4_500)
+# A hundred times what bin/run's demo company has after its month: 4,190 transfers of 20 employees,
+# 1,471 tasks, 1,140 of them reassigned, 70 open.
+HUNDRED_DEMOS = Business(employees=2_000, created=4_900, reassigned=3_800, left_open=7_000)
+HUNDRED_DEMOS_TRANSFERS = 419_000
+
+
 @dataclass(frozen=True)
 class History:
     """A database that holds a company's years; `today` goes on, and its evening has come."""
@@ -138,22 +151,25 @@ class History:
 
 @dataclass(frozen=True)
 class Years:
-    """The same company when it was young and when it is old, on one server."""
+    """The same company when it was young and when it is old, and a larger one, on one server."""
 
     stage: Stage
     young: History
     old: History
+    hundred_demos: History
 
 
 @contextmanager
 def years(folder: Path, *, transfers: int) -> Iterator[Years]:
-    """Both histories in `folder`, made there if they are not yet, with their clocks set."""
-    wanted = {f"years_{number}": number for number in (YOUNG, transfers)}
+    """The histories in `folder`, made there if they are not yet, with their clocks set."""
+    wanted = {f"years_{number}": (USUAL, number) for number in (YOUNG, transfers)}
+    wanted["hundred_demos"] = (HUNDRED_DEMOS, HUNDRED_DEMOS_TRANSFERS)
     missing = [name for name in wanted if not _note(folder, name).exists()]
     if missing:
         with kept_stage(folder, durable=False) as stage:
             for name in missing:
-                history = make(stage, name, transfers=wanted[name])
+                business, number = wanted[name]
+                history = make(stage, name, business, transfers=number)
                 _note(folder, name).write_text(json.dumps(asdict(history), default=str))
     with kept_stage(folder) as stage:
         yield Years(stage, *(_opened(stage, folder, name) for name in wanted))
@@ -176,28 +192,28 @@ def _opened(stage: Stage, folder: Path, database: str) -> History:
     return history
 
 
-def make(stage: Stage, database: str, *, transfers: int) -> History:
-    """Have `database` hold at least `transfers` of the company's history, made if need be."""
+def make(stage: Stage, database: str, business: Business, *, transfers: int) -> History:
+    """Have `database` hold at least `transfers` of a company's history, made if need be."""
     stage.keep(database)
     with stage.superuser(database) as connection:
         if connection.execute("SELECT FROM users").rowcount == 0:
-            employ(connection, EMPLOYEES - 1)
+            employ(connection, business.employees)
             connection.execute(STAFF)
         with stage.app(database):
-            history = _play(connection, database, transfers)
+            history = _play(connection, database, business, transfers)
         connection.execute(WITH_SEARCH)
         _tidy(connection)
     return history
 
 
-def _play(connection: Connection, database: str, wanted: int) -> History:
+def _play(connection: Connection, database: str, business: Business, wanted: int) -> History:
     accountant = in_transaction(lambda session: actor_named(session, ACCOUNTANT))
     told_at = began = time.monotonic()
     had = _transfers()
     while True:
         day = _first_open_day()
         show(day, EVENING)
-        _write(connection, day)
+        _write(connection, business, day)
         relay.drain(ACCOUNTING, batch=BATCH)
         made = _transfers()
         if time.monotonic() - told_at > TOLD_EVERY_S:
@@ -209,14 +225,9 @@ def _play(connection: Connection, database: str, wanted: int) -> History:
         _close(accountant, day)
 
 
-def _write(connection: Connection, day: date) -> None:
+def _write(connection: Connection, business: Business, day: date) -> None:
     """The day's work on the board, in one transaction: it is there as a whole or not at all."""
-    names = {
-        "day": f"{day} 00:00+00",
-        "created": TASKS_A_DAY,
-        "reassigned": REASSIGNED_A_DAY,
-        "left_open": OPEN_OVERNIGHT,
-    }
+    names = {"day": f"{day} 00:00+00", **asdict(business)}
     if connection.execute(IS_WRITTEN, names).fetchone() == (True,):
         return
     connection.execute(WITHOUT_SEARCH)

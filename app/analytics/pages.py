@@ -58,6 +58,7 @@ def index() -> Response:
             "html": _part(name, period) if name in AT_ONCE else None,
         }
         for name in PARTS
+        if name not in WITHIN_OTHERS
     ]
     return htmx.page("analytics/index.html", period=_form(period, "index"), parts=parts)
 
@@ -101,12 +102,16 @@ def _income(period: Period) -> dict[str, Any]:
 
     return {
         "today": queries.today_income(session),
-        "compared": queries.income_compared(session),
+        "compared_url": _part_url("compared", period, _asked_step()),
         "points": points("income"),
         "fees": points("fees"),
         "rewards": points("rewards"),
         "period_income": sum(row.income for row in days),
     }
+
+
+def _compared(_: Period) -> dict[str, Any]:
+    return {"compared": queries.income_compared(db.session())}
 
 
 def _negative(period: Period) -> dict[str, Any]:
@@ -168,6 +173,7 @@ def _flow(period: Period) -> dict[str, Any]:
     days = queries.tasks_by_day(session, period.first, period.last)
     after = queries.tasks_after(session, period.last)
     open_then = times.open_now - after.created + after.finished
+    most, least = queries.reshuffled(session, period.first, period.last)
     opened = []
     for row in reversed(days):
         opened.append({"day": row.business_day, "number": open_then})
@@ -178,23 +184,21 @@ def _flow(period: Period) -> dict[str, Any]:
         "opened": opened[::-1],
         "finished": [{"day": row.business_day, "number": row.finished} for row in days],
         "created": [{"day": row.business_day, "number": row.created} for row in days],
+        "most": most,
+        "least": least,
     }
-
-
-def _shuffled(period: Period) -> dict[str, Any]:
-    most, least = queries.reshuffled(db.session(), period.first, period.last)
-    return {"most": most, "least": least}
 
 
 PARTS: dict[str, Part] = {
     "income": Part(lazy_gettext("Income"), _income),
+    "compared": Part(lazy_gettext("Income by this time"), _compared),
     "negative": Part(lazy_gettext("Balances below zero"), _negative),
     "dear": Part(lazy_gettext("The most expensive task"), _dear),
     "flow": Part(lazy_gettext("Tasks"), _flow),
-    "shuffled": Part(lazy_gettext("Reshuffled tasks"), _shuffled),
 }
-# Those that come with the page.
+# Those that come with the page, and one that another has a place for.
 AT_ONCE = ("income", "negative")
+WITHIN_OTHERS = ("compared",)
 
 
 def _asked_period() -> Period:
