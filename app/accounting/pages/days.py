@@ -12,7 +12,7 @@ from app.accounting import commands, queries
 from app.accounting.commands import ClosedDay
 from app.accounting.pages import blueprint
 from app.accounting.pages.period import arguments
-from app.accounting.pages.report import ledger_parts, person_url
+from app.accounting.pages.report import ledger_parts
 from app.accounting.queries import LedgerFilter, Period, Preview, parse_day
 from app.kernel import settings
 from app.kernel.db import db
@@ -137,8 +137,8 @@ def _payout(row: Any, day: date) -> dict[str, Any]:
         "user_id": row.user_id,
         "login": row.login,
         "cents": row.amount,
-        "url": person_url(row.user_id, Period(day, day)),
-        "transfer_url": url_for("accounting.transfer", transfer_id=row.transfer_id),
+        "transfer_id": row.transfer_id,
+        "period": Period(day, day),
         "mail_state": _mail_state(row),
         "mail_error": row.mail_error,
         "email_id": row.email_id,
@@ -169,7 +169,7 @@ def _closing() -> dict[str, Any]:
                 "user_id": row.user_id,
                 "login": row.login,
                 "cents": row.amount,
-                "url": person_url(row.user_id, period),
+                "period": period,
             }
             for row in preview.rows
         ],

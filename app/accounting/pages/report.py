@@ -205,7 +205,7 @@ def line(row: TransferRow, wanted: LedgerFilter) -> dict[str, Any]:
         "balance_after_cents": row.balance_after,
         "user_id": row.user_id,
         "user_login": row.login,
-        "user_url": person_url(row.user_id, wanted.period),
+        "period": wanted.period,
     }
 
 
@@ -214,19 +214,13 @@ def _incomes(by_day: dict[Any, Totals]) -> dict[Any, int]:
 
 
 def _day(day: Any, sums: Totals, wanted: LedgerFilter) -> dict[str, Any]:
-    url = url_for("accounting.report", **arguments(wanted, period=Period(day, day)))
-    return {"day": day, "url": url, **totals_shown(sums)}
+    return {"day": day, "of": wanted, **totals_shown(sums)}
 
 
 def _persons(wanted: LedgerFilter) -> list[dict[str, Any]]:
     found = queries.sums_by_person(db.session(), wanted, limit=SHOWN_PEOPLE)
     return [
-        {
-            "user_id": user_id,
-            "login": login,
-            "url": url_for("accounting.report", **arguments(wanted, user_id=user_id)),
-            **totals_shown(sums),
-        }
+        {"user_id": user_id, "login": login, "of": wanted, **totals_shown(sums)}
         for user_id, login, sums in found
     ]
 
