@@ -62,9 +62,10 @@ def closing_message(envelope: Envelope, closing: Any) -> EmailMessage:
     facts = {
         "day": closing.day,
         "amount": closing.paid_total,
-        "fees": closing.fees,
-        "rewards": closing.rewards,
-        "income": closing.fees - closing.rewards,
+        "fees": closing.fees or 0,
+        "rewards": closing.rewards or 0,
+        "corrections": -(closing.corrections or 0),
+        "income": closing.income or 0,
         "paid_count": closing.paid_count,
         "block": closing.sealed_block,
         "head_hash": closing.head_hash,

@@ -38,9 +38,10 @@ ORDER BY t.business_day DESC, t.id DESC LIMIT :limit
 """)
 # What the closing report says: the day's frozen totals, what stays owed, and the head of the chain.
 CLOSING = sql("""
-SELECT d.day, d.fees, d.rewards, d.paid_total, d.paid_count, d.closed_at, d.sealed_block,
-       encode(b.hash, 'hex') AS head_hash
-FROM business_days d LEFT JOIN ledger_blocks b ON b.id = d.sealed_block
+SELECT d.day, l.fees, l.rewards, l.corrections, l.income, d.paid_total, d.paid_count, d.closed_at,
+       d.sealed_block, encode(b.hash, 'hex') AS head_hash
+FROM business_days d LEFT JOIN ledger_days l ON l.business_day = d.day
+LEFT JOIN ledger_blocks b ON b.id = d.sealed_block
 WHERE d.day = :day AND d.status = 'closed'
 """)
 # Mails, newest first, of any state or one. There are many that are sent; the others have an index.

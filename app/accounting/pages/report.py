@@ -140,11 +140,16 @@ def _sums(wanted: LedgerFilter) -> dict[str, Any]:
     """The sums of the filter, in all, by day, and of a single day by person."""
     by_day = queries.sums_by_day(db.session(), wanted)
     is_one_day = wanted.period.first == wanted.period.last
+    has_corrections = any(sums.corrections for sums in by_day.values())
+    days = {} if is_one_day else {day: by_day[day] for day in reversed(by_day)}
     return {
         "totals": totals_shown(sum(by_day.values(), Totals())),
         "positions": queries.positions(db.session(), wanted),
         "points": [] if is_one_day else chart_points(wanted.period, _incomes(by_day)),
-        "days": [] if is_one_day else [_day(day, by_day[day], wanted) for day in reversed(by_day)],
+        "has_corrections": has_corrections,
+        "days": [
+            _day(day, sums, wanted, has_corrections=has_corrections) for day, sums in days.items()
+        ],
         "persons": _persons(wanted) if is_one_day and wanted.user_id is None else [],
     }
 
@@ -213,8 +218,8 @@ def _incomes(by_day: dict[Any, Totals]) -> dict[Any, int]:
     return {day: sums.income for day, sums in by_day.items()}
 
 
-def _day(day: Any, sums: Totals, wanted: LedgerFilter) -> dict[str, Any]:
-    return {"day": day, "of": wanted, **totals_shown(sums)}
+def _day(day: Any, sums: Totals, wanted: LedgerFilter, *, has_corrections: bool) -> dict[str, Any]:
+    return {"day": day, "of": wanted, "has_corrections": has_corrections, **totals_shown(sums)}
 
 
 def _persons(wanted: LedgerFilter) -> list[dict[str, Any]]:

@@ -53,12 +53,20 @@ PeriodName = Literal["day", "week", "month"]
 
 @dataclass(frozen=True, slots=True)
 class Income:
-    """The company's income of a business day: fees charged less rewards credited."""
+    """The company's income of a business day: fees charged less rewards credited, and corrections.
+
+    `corrections` are what reversals of fees and rewards brought the company, mostly below zero.
+    """
 
     business_day: date
     income: int
     fees: int
     rewards: int
+
+    @property
+    def corrections(self) -> int:
+        """What the income is above fees less rewards."""
+        return self.income - self.fees + self.rewards
 
 
 def today_income(session: Session) -> Income:
