@@ -35,6 +35,7 @@ from app.web import (
     csrf,
     drafts,
     errors,
+    filters,
     headers,
     htmx,
     hygiene,
@@ -76,6 +77,7 @@ def create_app(settings: Settings | None = None, *, process: str = "web") -> Fla
     csrf.init_app(app)
     language.init_app(app)
     drafts.init_app(app)
+    filters.init_app(app)
     stopped.init_app(app)
     context.init_app(app)
     kept.init_app(app)

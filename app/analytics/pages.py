@@ -23,6 +23,7 @@ from app.kernel.errors import BadInput, NotFound
 from app.kernel.periods import Period, chart_points, named_period, parse_period
 from app.web import htmx
 from app.web.access import requires
+from app.web.filters import kept_without_errors
 from app.web.today import business_today
 
 log = structlog.get_logger(__name__)
@@ -47,6 +48,7 @@ class Part:
 
 @blueprint.get("/analytics")
 @requires("see_analytics")
+@kept_without_errors
 def index() -> Response:
     """Income, debts, the most expensive tasks, and how tasks flow, over any period."""
     period, step = _asked_period(), _asked_step()
@@ -65,6 +67,7 @@ def index() -> Response:
 
 @blueprint.get("/analytics/<part>")
 @requires("see_analytics")
+@kept_without_errors
 def part(part: str) -> Response:
     """One part: in its place on the page, or as a page of its own."""
     if part not in PARTS:

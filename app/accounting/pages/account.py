@@ -28,6 +28,7 @@ from app.kernel.money import decimal_string
 from app.kernel.periods import chart_points, chart_starts
 from app.web import htmx, live
 from app.web.access import current_actor, requires
+from app.web.filters import kept_without_errors
 from app.web.today import business_today, remember_today
 
 COLUMNS = ("id", "time", "business_day", "kind", "task", "change", "balance", "event_id")
@@ -36,6 +37,7 @@ FILE_PAGE = 1000
 
 @blueprint.get("/account")
 @requires("see_own_account")
+@kept_without_errors
 def mine() -> Response:
     """One's balance, today, and the statement of a period with a running balance."""
     actor = current_actor()
@@ -44,6 +46,7 @@ def mine() -> Response:
 
 @blueprint.get("/accounts/<int:user_id>")
 @requires("see_all_transfers")
+@kept_without_errors
 def statement(user_id: int) -> Response:
     """Anybody's statement, for accountants."""
     person = queries.person_of(db.session(), user_id)

@@ -13,6 +13,7 @@ from app.accounting.queries.reconciliation import reconcile
 from app.kernel.db import db
 from app.web import htmx
 from app.web.access import requires
+from app.web.filters import kept_without_errors
 
 # Each transfer of the period is looked at.
 DAYS = 7
@@ -20,6 +21,7 @@ DAYS = 7
 
 @blueprint.get("/reconciliation")
 @requires("see_all_transfers")
+@kept_without_errors
 def reconciliation() -> Response:
     """The period, at once; what is compared in it comes after, since that takes its time."""
     return htmx.page("accounting/reconciliation.html", **_around(asked_period(days=DAYS)))
@@ -27,6 +29,7 @@ def reconciliation() -> Response:
 
 @blueprint.get("/reconciliation/comparison")
 @requires("see_all_transfers")
+@kept_without_errors
 def comparison() -> Response:
     """What has to be equal, both sides counted, and each difference with what to do about it.
 

@@ -25,6 +25,7 @@ from app.kernel.periods import chart_points
 from app.web import htmx, live
 from app.web.access import requires
 from app.web.arguments import is_whole_number, whole_number
+from app.web.filters import kept_without_errors
 from app.web.today import business_today, remember_today
 
 SHOWN_PEOPLE = 200
@@ -41,6 +42,7 @@ class Person(NamedTuple):
 
 @blueprint.get("/report")
 @requires("see_all_transfers")
+@kept_without_errors
 def report() -> Response:
     """Sums, income per day, days, people and transfers of the filter; balances and payout runs.
 
@@ -55,6 +57,7 @@ def report() -> Response:
 
 @blueprint.get("/report/sums")
 @requires("see_all_transfers")
+@kept_without_errors
 def report_sums() -> Response:
     """The sums of the filter in their places on the report, or with it where no script asks."""
     if htmx.wants_fragment():
