@@ -41,6 +41,12 @@
     };
   }
 
+  // A field that somebody made larger has a style of the browser's, which htmx would write into the
+  // page that comes: the policy for contents refuses that.
+  document.addEventListener("htmx:before:swap", () => {
+    for (const element of all("main [style][id]")) element.removeAttribute("style");
+  });
+
   document.addEventListener("htmx:after:swap", (event) => {
     const { ctx } = event.detail;
     dropUnscripted();
@@ -185,7 +191,7 @@
 
   function isChanged(field) {
     if (field.options) return [...field.options].some((option) => option.selected !== option.defaultSelected);
-    return field.defaultValue !== undefined && field.value !== field.defaultValue;
+    return field.defaultValue !== undefined && field.value.trim() !== field.defaultValue.trim();
   }
 
   // A form that came back with its errors holds what was typed itself.

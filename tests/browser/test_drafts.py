@@ -33,6 +33,14 @@ def test_a_draft_outlives_a_reload_and_goes_when_it_was_taken(visit):
     assert page.evaluate("sessionStorage.length") == 0
 
 
+def test_spaces_are_no_draft(visit):
+    page = visit("jaco").open("/tasks/mine")
+    page.get_by_role("textbox", name="New task").fill("   ")
+    page.reload()
+    expect(page.locator("#new")).to_be_visible()
+    expect(page.locator("[data-draft-drop]")).to_have_count(0)
+
+
 def test_a_session_that_ends_in_the_middle_of_an_edit_loses_no_draft(visit):
     visitor = visit()
     login = "manager2"

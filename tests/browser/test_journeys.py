@@ -24,6 +24,7 @@ def test_an_employee_completes_a_task_and_is_paid_for_it(visit, busy):
     page = visit(login).open("/tasks/mine")
     page.evaluate("window.isTheSamePage = true")
     balance, opened = tile(page, "Balance"), int(tile(page, "Open"))
+    finished = int(page.locator("#finished-count").inner_text())
     row = page.locator("#tasks tr").first
     name = row.locator(".name").inner_text()
     reward = row.locator("[data-label=Reward]").inner_text()
@@ -37,6 +38,7 @@ def test_an_employee_completes_a_task_and_is_paid_for_it(visit, busy):
     expect(page.locator("#earnings")).not_to_contain_text(balance)
     assert int(tile(page, "Open")) == opened - 1
     expect(page.locator("#open-count")).to_have_text(str(opened - 1))
+    expect(page.locator("#finished-count")).to_have_text(str(finished + 1))
     assert page.evaluate("window.isTheSamePage")
 
     page.get_by_role("link", name="My account").click()
@@ -53,6 +55,8 @@ def test_a_task_is_created_in_place(visit):
     page = visit("manager").open("/tasks/mine")
     page.get_by_role("textbox", name="New task").fill("[WEB-9001] Oil the hinges")
     page.get_by_label("Description").fill("All of them.")
+    # As a browser has it when somebody makes the field larger.
+    page.get_by_label("Description").evaluate("field => (field.style.blockSize = '120px')")
     page.get_by_role("button", name="Create task").click()
 
     note = page.locator("#new .notice")

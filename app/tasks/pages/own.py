@@ -100,7 +100,8 @@ def create() -> Response:
     if htmx.wants_fragment():
         return htmx.page("tasks/_new.html", form=Form(), created=made)
     flash(gettext("%(name)s was drawn for “%(task)s”", name=made.assignee_login, task=made.name))
-    return htmx.go_to(url_for("tasks.mine"))
+    sees_all = current_actor().may("see_all_tasks")
+    return htmx.go_to(url_for("tasks.all" if sees_all else "tasks.mine"))
 
 
 @blueprint.post("/tasks/<int:task_id>/completion")

@@ -10,9 +10,8 @@ from typing import Any
 from flask import url_for
 
 from app.kernel.errors import NotFound
-from app.tasks.queries import PAGE, SHOWN_PEOPLE, Line, Posting, TaskRow
+from app.tasks.queries import BIGGEST_ID, PAGE, SHOWN_PEOPLE, Line, Posting, TaskRow
 
-BIGGEST_ID = 2**63 - 1
 # After so long a page says that posting takes longer than it should: 100,000 fees take less.
 SLOW_AFTER_S = 60
 

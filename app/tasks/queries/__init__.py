@@ -27,6 +27,7 @@ from app.tasks.queries.progress import (
     reassignments,
 )
 from app.tasks.queries.tasks import (
+    BIGGEST_ID,
     PAGE,
     PAGE_MAX,
     TaskRow,
@@ -43,6 +44,7 @@ from app.tasks.queries.tasks import (
 )
 
 __all__ = [
+    "BIGGEST_ID",
     "PAGE",
     "PAGE_MAX",
     "SEARCH_MAX_LENGTH",

@@ -14,6 +14,7 @@ from app.kernel.db import sql
 from app.kernel.errors import NotFound
 from app.kernel.like import like_literal
 
+BIGGEST_ID = 2**63 - 1
 PAGE = 50
 PAGE_MAX = 200
 
@@ -28,12 +29,19 @@ JOIN users u ON u.id = t.assigned_to
 LEFT JOIN task_prices p ON p.task_id = t.id
 """
 
-# One's own tasks, newest first; `finished` chooses the state.
-TASKS_OF = sql(f"""
+# One's own open tasks, newest first, and those that one finished, the last one first.
+OPEN_OF = sql(f"""
 SELECT {COLUMNS} {FROM}
-WHERE t.assigned_to = :user_id AND t.is_finished = :finished
-  AND (CAST(:before AS bigint) IS NULL OR t.id < :before)
+WHERE t.assigned_to = :user_id AND NOT t.is_finished
+  AND t.id < coalesce(CAST(:before AS bigint), {BIGGEST_ID})
 ORDER BY t.id DESC LIMIT :limit
+""")
+FINISHED_OF = sql(f"""
+SELECT {COLUMNS} {FROM}
+WHERE t.assigned_to = :user_id AND t.is_finished AND (t.finished_at, t.id)
+  < (coalesce((SELECT b.finished_at FROM tasks b WHERE b.id = :before), 'infinity'),
+     coalesce(CAST(:before AS bigint), {BIGGEST_ID}))
+ORDER BY t.finished_at DESC, t.id DESC LIMIT :limit
 """)
 # How many tasks of a person's are in a state: each by the index that has these alone.
 _OPEN_OF = "SELECT count(*) FROM tasks t WHERE t.assigned_to = :user_id AND NOT t.is_finished"
@@ -100,9 +108,13 @@ def people_called(session: Session, login: str) -> list[int]:
 def tasks_of(
     session: Session, user_id: int, *, finished: bool, before: int | None = None, limit: int = PAGE
 ) -> list[TaskRow]:
-    """One's own tasks in a state, newest first, `limit` + 1 of them to tell whether more follow."""
-    names = {"user_id": user_id, "finished": finished, "before": before, "limit": limit + 1}
-    return [TaskRow(*row) for row in session.execute(TASKS_OF, names)]
+    """One's own tasks in a state, `limit` + 1 of them to tell whether more follow.
+
+    Open ones by when they were made, finished ones by when they were finished, the last one first;
+    `before` is the id of the last one of the page above.
+    """
+    names = {"user_id": user_id, "before": before, "limit": limit + 1}
+    return [TaskRow(*row) for row in session.execute(FINISHED_OF if finished else OPEN_OF, names)]
 
 
 def counts_of(session: Session, user_id: int) -> tuple[int, int]:
