@@ -18,6 +18,8 @@ MAX_ROWS = 100_000
 MAX_FIELD = 1024 * 1024
 REPORTED = 100
 NAME, KEY, DESCRIPTION = "summary", "issue key", "description"
+# Spreadsheets of many countries write semicolons.
+SEPARATORS = ",;\t"
 # What Python's reader says, in our words; anything else it says is a quote out of its place.
 _BROKEN = {
     "unexpected end of data": said("A quote is opened and never closed"),
@@ -82,9 +84,9 @@ def tasks_in(content: bytes, *, max_rows: int = MAX_ROWS) -> list[Draft]:
 def parse_backlog(content: bytes, *, max_rows: int = MAX_ROWS) -> Backlog:
     """What is in the bytes of a CSV file, its bad rows by line and reason.
 
-    UTF-8 with or without a BOM, LF or CRLF, quoted fields with newlines in them; the columns
-    `Summary` (needed), `Issue key` and `Description`, others ignored, names in any case. Raises
-    BadFile for what cannot be read as such a file at all.
+    UTF-8 with or without a BOM, LF or CRLF, quoted fields with newlines in them, separated by
+    commas, semicolons or tabs; the columns `Summary` (needed), `Issue key` and `Description`,
+    others ignored, names in any case. Raises BadFile for what cannot be read as such a file at all.
     """
     if not content:
         raise BadFile([Fault(said("The file is empty"))])
@@ -94,11 +96,22 @@ def parse_backlog(content: bytes, *, max_rows: int = MAX_ROWS) -> Backlog:
         line = content.count(b"\n", 0, error.start) + 1
         raise BadFile([Fault(said("Not UTF-8: save it as “CSV UTF-8”"), line)]) from error
     csv.field_size_limit(MAX_FIELD)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text), strict=True)
     try:
         return _backlog(reader, max_rows)
     except csv.Error as error:
         raise BadFile([Fault(_in_our_words(error), reader.line_num)]) from error
+
+
+def _separator(text: str) -> str:
+    """The first of SEPARATORS that makes a column Summary of the header; else a comma."""
+    end = text.find("\n")
+    header = text[: end if end >= 0 else len(text)][:MAX_FIELD]
+    for separator in SEPARATORS:
+        names = next(csv.reader([header.rstrip("\r")], delimiter=separator), [])
+        if any(name.strip().casefold() == NAME for name in names):
+            return separator
+    return ","
 
 
 def _in_our_words(error: csv.Error) -> str:
@@ -145,14 +158,8 @@ def _columns(header: list[str]) -> dict[str, int]:
     for number, name in enumerate(header):
         columns.setdefault(name.strip().casefold(), number)
     if NAME not in columns:
-        raise BadFile([Fault(_without_summary(header), 1)])
+        raise BadFile([Fault(said("No column Summary: the file needs a header row"), 1)])
     return columns
-
-
-def _without_summary(header: list[str]) -> str:
-    if len(header) == 1 and NAME in header[0].casefold():
-        return said("The columns are not separated by commas: save it as “CSV UTF-8” with commas")
-    return said("No column Summary: the file needs a header row")
 
 
 def _draft(row: list[str], columns: dict[str, int]) -> Draft:

@@ -1,4 +1,4 @@
-"""Everybody's balance, a page at a time: the largest debt first, each once, and the sum of all."""
+"""Everybody's balance, a page at a time: the highest first, each once, and the sum of all."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ def browser(week: Week, sign_in: Callable[..., Any]) -> Any:
     return sign_in(week.accountant)
 
 
-def _lowest_first(week: Week) -> list[int]:
+def _highest_first(week: Week) -> list[int]:
     balances = week.company.balances()
-    accounts = week.company.rows("SELECT user_id FROM accounts WHERE kind = 'employee' ORDER BY id")
-    return sorted((row.user_id for row in accounts), key=lambda user_id: balances[user_id])
+    accounts = week.company.rows(
+        "SELECT user_id FROM accounts WHERE kind = 'employee' ORDER BY id DESC"
+    )
+    return sorted((row.user_id for row in accounts), key=lambda user_id: -balances[user_id])
 
 
 def test_pages_have_everybody_once(
@@ -40,22 +42,22 @@ def test_pages_have_everybody_once(
             break
         assert "Sum of all" not in page
         url = more[1].replace("&amp;", "&")
-    assert found == _lowest_first(week)
+    assert found == _highest_first(week)
     assert pages > 1
     assert "Sum of all" in page
 
 
-def test_beside_the_report_are_the_lowest_and_the_sum_of_all(
+def test_beside_the_report_are_the_highest_and_the_sum_of_all(
     week: Week, browser: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report, "SHOWN_BALANCES", 2)
     page = browser.get("/report").text
-    assert [int(user_id) for user_id in ROW.findall(page)] == _lowest_first(week)[:2]
+    assert [int(user_id) for user_id in ROW.findall(page)] == _highest_first(week)[:2]
     total = sum(week.company.balances().values())
     assert re.search(rf"Sum of all</th><td[^>]*>.*{abs(total) / 100:.2f}", page)
     people = re.search(r'<select[^>]*id="user_id".*?</select>', page, re.DOTALL)
     assert people
-    assert people[0].count("<option") == 1 + len(_lowest_first(week)), "everybody can be chosen"
+    assert people[0].count("<option") == 1 + len(_highest_first(week)), "everybody can be chosen"
 
 
 @pytest.mark.parametrize("cursor", ["x", "1", "_", "1_x", "--1_2", "1_2_3", "9" * 40 + "_1"])

@@ -75,7 +75,7 @@ def test_each_bad_row_is_named_by_the_line_that_it_begins_on() -> None:
         (b"", "The file is empty"),
         (b"\n", "line 1: No column Summary"),
         (b"Title,Key\nx,1\n", "line 1: No column Summary"),
-        (b"Issue key;Summary\nAV-1;x\n", "line 1: The columns are not separated by commas"),
+        (b"Issue key|Summary\nAV-1|x\n", "line 1: No column Summary"),
         (b"Summary\n", "There are no tasks"),
         (b"Summary\n\n  \n", "There are no tasks"),
         (b"Summary\nfine\n\xff\xfe\n", "line 3: Not UTF-8"),
@@ -87,6 +87,14 @@ def test_each_bad_row_is_named_by_the_line_that_it_begins_on() -> None:
 )
 def test_what_is_no_such_file_is_refused(content: bytes, reason: str) -> None:
     assert reasons(content)[0].startswith(reason)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_what_separates_the_columns_is_seen_in_the_header(separator: str) -> None:
+    lines = [["Issue key", " summary "], ["AV-1", '"Feed, weigh; and\tlabel"']]
+    content = "\r\n".join(separator.join(line) for line in lines)
+    (draft,) = tasks_in(content.encode("utf-8-sig"))
+    assert draft.name == "[AV-1] Feed, weigh; and\tlabel"
 
 
 def test_the_bad_rows_that_are_told_and_the_rows_that_are_read_are_bounded(

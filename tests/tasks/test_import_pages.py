@@ -99,7 +99,7 @@ def test_the_lines_are_told_in_the_reader_s_language(browser: Any) -> None:
     [
         (b"", "The file is empty"),
         (b"Title\nx\n", "Line 1: No column Summary"),
-        ("Тема;Summary\n1;2\n", "Line 1: The columns are not separated by commas"),
+        ("Тема;Итог\n1;2\n", "Line 1: No column Summary"),
         ("Summary\n Покормить\n".encode("cp1251"), "Line 2: Not UTF-8"),
         (b"Summary\n", "There are no tasks in it"),
         (b'Summary\n"open\n', "A quote is opened and never closed"),

@@ -68,7 +68,7 @@ def report_sums() -> Response:
 @blueprint.get("/balances")
 @requires("see_all_transfers")
 def balances() -> Response:
-    """Everybody's balance now, the largest debt first, with what today brought."""
+    """Everybody's balance now, the highest first, with what today brought."""
     session = db.session()
     after = _balance_cursor(request.args.get("cursor", ""))
     rows = queries.balances(session, business_today(), after=after, limit=BALANCES_PAGE)
@@ -159,7 +159,7 @@ def _sums(wanted: LedgerFilter) -> dict[str, Any]:
 
 def _around(wanted: LedgerFilter) -> dict[str, Any]:
     """The filter, where it leads to, and what stands beside: everybody's balance, payout runs."""
-    holders = queries.account_holders(db.session(), lowest=SHOWN_BALANCES)
+    holders = queries.account_holders(db.session(), highest=SHOWN_BALANCES)
     return {
         "period": period_form("accounting.report", wanted),
         "kinds": KINDS,

@@ -19,25 +19,30 @@ SELECT a.id, a.user_id, u.login, a.balance, coalesce(d.rewards, 0) AS rewards_to
        coalesce(d.fees, 0) AS fees_today
 FROM (SELECT id, user_id, balance FROM accounts
       WHERE kind = 'employee' AND (CAST(:after_balance AS bigint) IS NULL
-        OR (balance, id) > (:after_balance, :after_id))
-      ORDER BY balance, id LIMIT :limit) AS a
+        OR (balance, id) < (:after_balance, :after_id))
+      ORDER BY balance DESC, id DESC LIMIT :limit) AS a
 JOIN users u ON u.id = a.user_id
 LEFT JOIN account_days d ON d.account_id = a.id AND d.business_day = :today
-ORDER BY a.balance, a.id
+ORDER BY a.balance DESC, a.id DESC
 """)
 ALL_BALANCES = sql("""
-SELECT count(*) AS all_count, coalesce(sum(balance), 0)::bigint AS all_sum FROM accounts
-WHERE kind = 'employee'
+SELECT count(*) AS all_count, coalesce(sum(balance), 0)::bigint AS all_sum,
+       count(*) FILTER (WHERE balance > 0) AS owed_count,
+       coalesce(sum(balance) FILTER (WHERE balance > 0), 0)::bigint AS owed_sum,
+       count(*) FILTER (WHERE balance < 0) AS debtor_count,
+       coalesce(sum(balance) FILTER (WHERE balance < 0), 0)::bigint AS debt_sum
+FROM accounts WHERE kind = 'employee'
 """)
-# Those who have an account, for the report's filter, among them those with the lowest balances;
+# Those who have an account, for the report's filter, among them those with the highest balances;
 # and beside each the count and the sum of all.
 ACCOUNT_HOLDERS = sql("""
 SELECT user_id, login, balance, place, all_count, all_sum FROM (
-  SELECT a.user_id, u.login, a.balance, row_number() OVER (ORDER BY a.balance, a.id) AS place,
+  SELECT a.user_id, u.login, a.balance,
+         row_number() OVER (ORDER BY a.balance DESC, a.id DESC) AS place,
          row_number() OVER (ORDER BY u.login) AS by_login,
          count(*) OVER () AS all_count, (sum(a.balance) OVER ())::bigint AS all_sum
   FROM accounts a JOIN users u ON u.id = a.user_id WHERE a.kind = 'employee') AS holders
-WHERE place <= :lowest OR by_login <= 2000 ORDER BY login
+WHERE place <= :highest OR by_login <= 2000 ORDER BY login
 """)
 _COLUMNS_OF_SUMS = """
 coalesce(sum({t}fees), 0)::bigint, coalesce(sum({t}rewards), 0)::bigint,
@@ -185,12 +190,15 @@ def balances(
 
 
 def all_balances(session: Session) -> Any:
-    """The count (`all_count`) and the sum (`all_sum`) of all employees' balances."""
+    """How many balances employees have, and their sum: of all, above zero, and below.
+
+    As `all_count` and `all_sum`, `owed_count` and `owed_sum`, `debtor_count` and `debt_sum`.
+    """
     return session.execute(ALL_BALANCES).one()
 
 
 class Holder(NamedTuple):
-    """Somebody who has an account; `place` is their balance's among all from the lowest on."""
+    """Somebody who has an account; `place` is their balance's among all from the highest on."""
 
     user_id: int
     login: str
@@ -200,9 +208,11 @@ class Holder(NamedTuple):
     all_sum: int
 
 
-def account_holders(session: Session, *, lowest: int) -> list[Holder]:
-    """Those who have an account, by login: the first 2,000, and those of the `lowest` balances."""
-    return [Holder._make(row) for row in direct.rows(session, ACCOUNT_HOLDERS, {"lowest": lowest})]
+def account_holders(session: Session, *, highest: int) -> list[Holder]:
+    """Those who have an account, by login: the first 2,000, and those of the `highest` balances."""
+    return [
+        Holder._make(row) for row in direct.rows(session, ACCOUNT_HOLDERS, {"highest": highest})
+    ]
 
 
 def clock_words(session: Session) -> str:
