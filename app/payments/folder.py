@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from email.parser import BytesHeaderParser
+from functools import lru_cache
 from pathlib import Path
 
 from app.kernel.settings import Settings
@@ -18,25 +20,32 @@ _NAME = re.compile(r"[A-Za-z0-9@_-][A-Za-z0-9@._-]{0,200}\.eml")
 
 
 @dataclass(frozen=True, slots=True)
-class FolderMail:
-    """A mail as its file holds it."""
+class Head:
+    """What a mail's head says."""
 
     name: str
     written_at: datetime
     to: str
     subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class FolderMail:
+    """A mail as its file holds it."""
+
+    head: Head
     text: str
     content: bytes
 
 
-def mails_in(settings: Settings) -> list[FolderMail]:
-    """The newest mails of the folder."""
+def mails_in(settings: Settings) -> list[Head]:
+    """The heads of the folder's newest mails."""
     folder = mail_folder(settings)
     if not folder.is_dir():
         return []
     found = [(path.stat().st_mtime_ns, path) for path in folder.glob("[!.]*.eml")]
     newest = sorted(found, reverse=True)[:SHOWN]
-    return [_read(path) for _, path in newest if _NAME.fullmatch(path.name)]
+    return [_head(path, written_ns) for written_ns, path in newest if _NAME.fullmatch(path.name)]
 
 
 def read_mail(settings: Settings, name: str) -> FolderMail | None:
@@ -45,16 +54,19 @@ def read_mail(settings: Settings, name: str) -> FolderMail | None:
     return _read(path) if _NAME.fullmatch(name) and path.is_file() else None
 
 
+@lru_cache(maxsize=4 * SHOWN)
+def _head(path: Path, written_ns: int) -> Head:
+    """The head of a file that was written then; a millisecond of work, so it is kept."""
+    with path.open("rb") as file:
+        message = BytesHeaderParser(policy=email.policy.default).parse(file)
+    written_at = datetime.fromtimestamp(written_ns / 1e9, UTC)
+    return Head(path.name, written_at, str(message["To"]), str(message["Subject"]))
+
+
 def _read(path: Path) -> FolderMail:
     content = path.read_bytes()
     message = email.message_from_bytes(content, policy=email.policy.default)
     assert isinstance(message, EmailMessage)  # what this policy makes
     body = message.get_body(preferencelist=("plain",))
-    return FolderMail(
-        name=path.name,
-        written_at=datetime.fromtimestamp(path.stat().st_mtime, UTC),
-        to=str(message["To"]),
-        subject=str(message["Subject"]),
-        text=body.get_content() if body else "",
-        content=content,
-    )
+    head = _head(path, path.stat().st_mtime_ns)
+    return FolderMail(head, body.get_content() if body else "", content)

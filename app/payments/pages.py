@@ -95,7 +95,7 @@ def folder_mail(name: str) -> str:
 def mail_file(name: str) -> Response:
     """The mail as it was written, to open it in a mail program."""
     mail = _found(name)
-    headers = {"Content-Disposition": f'attachment; filename="{mail.name}"'}
+    headers = {"Content-Disposition": f'attachment; filename="{mail.head.name}"'}
     return Response(mail.content, mimetype="message/rfc822", headers=headers)
 
 
