@@ -40,10 +40,12 @@ from xdist.scheduler import LoadScopeScheduling
 
 from app import create_app
 from app.auth import commands, passwords
+from app.kernel import settings as kernel_settings
 from app.kernel.actor import Actor
 from app.kernel.db import db
 from app.kernel.policy import Role
 from app.kernel.settings import Settings
+from app.outbox import doorbell
 from app.web import kept
 from embedded.postgres import Cluster
 from embedded.valkey import Server
@@ -114,6 +116,52 @@ class Client(FlaskClient):
 
     def open(self, *args: Any, buffered: bool = True, **options: Any) -> TestResponse:
         return super().open(*args, buffered=buffered, **options)
+
+
+class Applications:
+    """One application for each settings: making one takes longer than most tests.
+
+    What a test changed of it is put back. A route that a test adds cannot be: it makes an
+    application of its own (make_app).
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[Settings, list[tuple[Flask, dict[str, Any]]]] = {}
+        self._lent: dict[int, dict[str, Any]] = {}
+
+    def take(self, settings: Settings) -> Flask:
+        """An application that is as if it had just been made."""
+        if made := self._made.get(settings):
+            app, state = made.pop()
+            kernel_settings.use(settings)
+            doorbell.hang(settings.redis_url)
+        else:
+            app = _make_app(settings)
+            state = _state(app)
+        self._lent[id(app)] = state
+        return app
+
+    def give_back(self, app: Flask) -> None:
+        """Keep an application for the next test."""
+        state = self._lent.pop(id(app))
+        for name, kept_values in state.items():
+            values = getattr(app, name)
+            values.clear()
+            values.update(kept_values)
+        self._made.setdefault(app.config["SETTINGS"], []).append((app, state))
+
+
+def _state(app: Flask) -> dict[str, Any]:
+    """Copies of what tests change of an application."""
+    return {name: dict(getattr(app, name)) for name in ("config", "extensions", "view_functions")}
+
+
+def _make_app(settings: Settings) -> Flask:
+    app = create_app(settings)
+    app.test_client_class = Client
+    for environment in (app.jinja_env, app.extensions[kept.EXTENSION]):
+        environment.bytecode_cache = COMPILED
+    return app
 
 
 @dataclass
@@ -224,10 +272,7 @@ def make_app(settings: Settings) -> Iterator[Callable[..., Flask]]:
     apps: list[Flask] = []
 
     def make(**changes: Any) -> Flask:
-        app = create_app(replace(settings, **changes))
-        app.test_client_class = Client
-        for environment in (app.jinja_env, app.extensions[kept.EXTENSION]):
-            environment.bytecode_cache = COMPILED
+        app = _make_app(replace(settings, **changes))
         apps.append(app)
         return app
 
@@ -237,9 +282,19 @@ def make_app(settings: Settings) -> Iterator[Callable[..., Flask]]:
             _dispose()
 
 
+@pytest.fixture(scope="session")
+def applications() -> Applications:
+    """Applications that tests have done with, as they were made."""
+    return Applications()
+
+
 @pytest.fixture
-def app(make_app: Callable[..., Flask]) -> Flask:
-    return make_app()
+def app(applications: Applications, settings: Settings) -> Iterator[Flask]:
+    app = applications.take(settings)
+    yield app
+    with app.app_context():
+        _dispose()
+    applications.give_back(app)
 
 
 @pytest.fixture

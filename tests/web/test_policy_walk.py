@@ -287,9 +287,12 @@ def test_an_endpoint_without_a_policy_keeps_the_application_from_starting():
         access.check_policies(app)
 
 
-def test_what_is_registered_after_the_check_is_refused(app, sign_in, make_user):
-    app.add_url_rule("/late", "late", lambda: "late")
-    assert sign_in(make_user("administrator")).get("/late").status_code == 403
+def test_what_is_registered_after_the_check_is_refused(make_app, make_user, api):
+    app = make_app()
+    app.add_url_rule("/api/v1/late", "late", lambda: "late")
+    token = api(make_user("administrator")).token
+    bearer = {"Authorization": f"Bearer {token}"}
+    assert app.test_client().get("/api/v1/late", headers=bearer).status_code == 403
 
 
 def test_an_action_that_is_not_in_the_table_cannot_be_named():

@@ -22,6 +22,12 @@ RAISED = [
 
 
 @pytest.fixture
+def app(make_app):
+    """An application of the test's own: routes are added to it."""
+    return make_app()
+
+
+@pytest.fixture
 def failing(app):
     """A page and an API call that raise what they are told to."""
     told = {}
