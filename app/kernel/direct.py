@@ -5,6 +5,10 @@ and each statement of a page waits for its answer before the next is sent. Here 
 together. A read needs no transaction of its own either: where none is under way none is begun,
 which saves a page the ways to the server and back that BEGIN and ROLLBACK are. READ COMMITTED
 gives each statement its own snapshot in both cases. An error is raised as SQLAlchemy raises it.
+
+psycopg has a statement that comes often prepared by the server, which may then plan it without
+knowing its words. How many rows a word is in decides how it is best looked for, so that a search is
+planned each time.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -23,8 +27,14 @@ from sqlalchemy.orm import Session
 
 Driver = psycopg.Connection[tuple[Any, ...]]
 Row = tuple[Any, ...]
-# A statement that reads, and its parameters.
-Read = tuple[TextClause, Mapping[str, Any]]
+
+
+class Read(NamedTuple):
+    """A statement that reads, and its parameters; planned for them each time if `is_search`."""
+
+    statement: TextClause
+    values: Mapping[str, Any]
+    is_search: bool = False
 
 
 def first_row(session: Session, statement: TextClause, values: Mapping[str, Any]) -> Row | None:
@@ -33,18 +43,23 @@ def first_row(session: Session, statement: TextClause, values: Mapping[str, Any]
         return driver.execute(_text(statement), values).fetchone()
 
 
-def rows(session: Session, statement: TextClause, values: Mapping[str, Any]) -> list[Row]:
+def rows(session: Session, read: Read) -> list[Row]:
     """All rows of a read."""
-    with _reading(session, statement, values) as driver:
-        return driver.execute(_text(statement), values).fetchall()
+    with _reading(session, read.statement, read.values) as driver:
+        return _executed(driver, read).fetchall()
 
 
 def rows_of_each(session: Session, *reads: Read) -> list[list[Row]]:
     """All rows of each of some reads, which are sent together and executed in their order."""
-    with _reading(session, *reads[0]) as driver:
+    with _reading(session, reads[0].statement, reads[0].values) as driver:
         with driver.pipeline():
-            cursors = [driver.execute(_text(statement), values) for statement, values in reads]
+            cursors = [_executed(driver, read) for read in reads]
         return [cursor.fetchall() for cursor in cursors]
+
+
+def _executed(driver: Driver, read: Read) -> psycopg.Cursor[Row]:
+    prepare = False if read.is_search else None
+    return driver.execute(_text(read.statement), read.values, prepare=prepare)
 
 
 @contextmanager

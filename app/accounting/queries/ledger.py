@@ -10,7 +10,9 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.accounting.queries.filters import LedgerFilter
+from app.kernel import direct
 from app.kernel.db import sql
+from app.kernel.direct import Read
 
 SUM_OF_KIND = {"assign_fee": "fees", "completion_reward": "rewards", "payout": "payouts"}
 PAGE = 50
@@ -74,7 +76,8 @@ def all_transfers(
         f"SELECT {_COLUMNS} {_FROM} WHERE {where}"
         " ORDER BY t.business_day DESC, t.id DESC LIMIT :limit"
     )
-    return [TransferRow(*row) for row in session.execute(statement, {**names, "limit": limit + 1})]
+    read = Read(statement, {**names, "limit": limit + 1}, is_search=bool(wanted.words))
+    return [TransferRow(*row) for row in direct.rows(session, read)]
 
 
 def export_transfers(session: Session, wanted: LedgerFilter) -> Iterator[TransferRow]:

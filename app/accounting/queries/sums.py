@@ -211,7 +211,8 @@ class Holder(NamedTuple):
 def account_holders(session: Session, *, highest: int) -> list[Holder]:
     """Those who have an account, by login: the first 2,000, and those of the `highest` balances."""
     return [
-        Holder._make(row) for row in direct.rows(session, ACCOUNT_HOLDERS, {"highest": highest})
+        Holder._make(row)
+        for row in direct.rows(session, direct.Read(ACCOUNT_HOLDERS, {"highest": highest}))
     ]
 
 

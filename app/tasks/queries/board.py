@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from app.kernel import direct
 from app.kernel.counts import Count
 from app.kernel.db import sql
+from app.kernel.direct import Read
 from app.kernel.like import like_literal
 from app.tasks.queries.changes import NEWEST_LOGS, BoardVersion
 from app.tasks.queries.tasks import COLUMNS, FROM, PAGE, TaskRow
@@ -75,6 +76,11 @@ class TaskFilter:
     words: Sequence[str] = ()
     keys: Sequence[str] = ()
 
+    @property
+    def is_search(self) -> bool:
+        """Whether words decide what it holds."""
+        return bool(self.words or self.keys)
+
     def where(self) -> tuple[str, dict[str, Any]]:
         """SQL conditions from a fixed list, and their parameters."""
         conditions, names = ["true"], dict[str, Any]()
@@ -114,11 +120,11 @@ def board(
 ) -> Board:
     """A page of the board, and what stands around it; no tasks where nothing is `wanted`."""
     # The version before the rows: what comes between is told as news.
-    reads: list[direct.Read] = [(NEWEST_LOGS, {})]
+    reads = [Read(NEWEST_LOGS, {})]
     if wanted is not None:
         reads += [_page(_LINE, wanted, before, PAGE), _counting(wanted)]
     if with_assignees:
-        reads.append((ASSIGNEES, {}))
+        reads.append(Read(ASSIGNEES, {}))
     (newest,), *others = direct.rows_of_each(session, *reads)
     people = others.pop() if with_assignees else None
     lines, counted = others or ([], [(0,)])
@@ -133,7 +139,7 @@ def board(
 def board_lines(session: Session, wanted: TaskFilter, *, before: int) -> list[Line]:
     """The page of the board after the task `before`."""
     read = _page(_LINE, wanted, before, PAGE)
-    return [Line._make(row) for row in direct.rows(session, *read)]
+    return [Line._make(row) for row in direct.rows(session, read)]
 
 
 def all_tasks(
@@ -141,18 +147,18 @@ def all_tasks(
 ) -> list[TaskRow]:
     """The tasks themselves, newest first, `limit` + 1 of them to tell whether more follow."""
     read = _page(COLUMNS, wanted, before, limit)
-    return [TaskRow(*row) for row in direct.rows(session, *read)]
+    return [TaskRow(*row) for row in direct.rows(session, read)]
 
 
-def _page(columns: str, wanted: TaskFilter, before: int | None, limit: int) -> direct.Read:
+def _page(columns: str, wanted: TaskFilter, before: int | None, limit: int) -> Read:
     where, names = wanted.where()
     if before is not None:
         where, names = f"{where} AND t.id < :before", {**names, "before": before}
     statement = sql(f"SELECT {columns} {FROM} WHERE {where} ORDER BY t.id DESC LIMIT :limit")
-    return statement, {**names, "limit": limit + 1}
+    return Read(statement, {**names, "limit": limit + 1}, wanted.is_search)
 
 
-def _counting(wanted: TaskFilter) -> direct.Read:
+def _counting(wanted: TaskFilter) -> Read:
     """How to count what `wanted` holds, up to one more than its bound."""
     where, names = wanted.where()
     at_most = _counted_max(wanted)
@@ -162,7 +168,7 @@ def _counting(wanted: TaskFilter) -> direct.Read:
         "SELECT count(*) FROM"
         f" (SELECT FROM tasks t WHERE {where} {order} LIMIT :at_most) AS bounded"
     )
-    return statement, {**names, "at_most": at_most + 1}
+    return Read(statement, {**names, "at_most": at_most + 1}, wanted.is_search)
 
 
 def _count(found: int, wanted: TaskFilter) -> Count:
@@ -170,4 +176,4 @@ def _count(found: int, wanted: TaskFilter) -> Count:
 
 
 def _counted_max(wanted: TaskFilter) -> int:
-    return FOUND_MAX if wanted.words or wanted.keys else COUNTED_MAX
+    return FOUND_MAX if wanted.is_search else COUNTED_MAX
