@@ -13,7 +13,7 @@ from flask import Flask, current_app, g, request, url_for
 from markupsafe import Markup
 
 from app.kernel.messages import said
-from app.kernel.policy import Role
+from app.kernel.policy import ASSIGNABLE, Role
 from app.kernel.settings import Settings
 from app.web import joined, stopped
 from app.web.access import refused_to_all_but
@@ -66,6 +66,8 @@ NAVIGATION = (
     Entry("guardian.health", said("Health"), "see_system"),
     Entry("payments.mailbox", said("Mail folder"), "read_mail_folder"),
 )
+# What one has only if tasks can be assigned to one.
+OWN = ("see_own_tasks", "see_own_account")
 # Pages that different roles find under different entries: the first that the reader has.
 UNDER = {
     "tasks.story": ("tasks.all", "accounting.report", "tasks.mine"),
@@ -81,13 +83,15 @@ def init_app(app: Flask) -> None:
 
 
 def navigation() -> tuple[Link, ...]:
-    """The pages that the signed-in user may open."""
+    """The pages that the signed-in user may open; one's own come first where they hold anything."""
     user = signed_in()
     if user is None:
         return ()
     views = current_app.view_functions
     shown = [entry for entry in NAVIGATION if entry.endpoint in views and user.may(entry.action)]
     here = _section(shown)
+    if user.role not in ASSIGNABLE:
+        shown.sort(key=lambda entry: entry.action in OWN)
 
     def word(entry: Entry) -> str:
         if request.endpoint == entry.endpoint:

@@ -139,3 +139,17 @@ def test_a_story_is_found_where_its_reader_finds_tasks(app, role, label, monkeyp
     with app.test_request_context("/tasks/1"):
         current = [link.label for link in context.navigation() if link.current]
     assert current == [label]
+
+
+@pytest.mark.parametrize(
+    ("role", "labels"),
+    [
+        (Role.MANAGER, ["All tasks", "My tasks", "My account"]),
+        (Role.DEVELOPER, ["My tasks", "My account"]),
+        (Role.ACCOUNTANT, ["My tasks", "My account", "Report", "Mail"]),
+    ],
+)
+def test_whoever_is_assigned_no_tasks_finds_their_own_pages_last(app, role, labels, monkeypatch):
+    monkeypatch.setattr(context, "signed_in", lambda: Actor(1, "kesha", role))
+    with app.test_request_context("/tasks"):
+        assert [link.label for link in context.navigation()] == labels
