@@ -91,7 +91,8 @@
     const node = document.querySelector("#api-operation").content.firstElementChild.cloneNode(true);
     const form = node.querySelector("form");
     node.id = operation.operationId;
-    node.querySelector("summary code").textContent = `${method.toUpperCase()} ${path}`;
+    node.querySelector("[data-method]").textContent = method.toUpperCase();
+    node.querySelector("[data-path]").textContent = path;
     node.querySelector("summary strong").textContent = operation.operationId;
     node.querySelector("summary .muted").textContent = operation.security?.length === 0 ? words.public : "";
     node.querySelector("[data-about]").textContent = [operation.summary, operation.description].filter(Boolean).join(" ");

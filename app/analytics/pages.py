@@ -24,12 +24,12 @@ from app.kernel.periods import Period, chart_points, named_period, parse_period
 from app.web import htmx
 from app.web.access import requires
 from app.web.filters import kept_without_errors
+from app.web.presets import DEFAULT_DAYS, presets
 from app.web.today import business_today
 
 log = structlog.get_logger(__name__)
 
 blueprint = Blueprint("analytics", __name__)
-SHOWN_DAYS = 30
 SHOWN_NEGATIVE = 50
 PERIODS: tuple[tuple[PeriodName, LazyString], ...] = (
     ("day", lazy_gettext("Today")),
@@ -210,7 +210,7 @@ def _asked_period() -> Period:
     if name := request.args.get("period", "").strip():
         period = named_period(name, today=today)
     else:
-        default = Period(today - timedelta(days=SHOWN_DAYS - 1), today)
+        default = Period(today - timedelta(days=DEFAULT_DAYS - 1), today)
         period = parse_period(request.args.get("from"), request.args.get("to"), default=default)
     if (period.last - period.first).days > 366:  # noqa: PLR2004 - a leap year and a day
         raise BadInput(fields={"to": "At most a year at a time"})
@@ -234,15 +234,6 @@ def _part_url(name: str, period: Period, step: PeriodName) -> str:
 
 def _form(period: Period, page: str, **values: Any) -> dict[str, Any]:
     endpoint = f"analytics.{page}"
-    names = (
-        (gettext("7 days"), "day-6"),
-        (gettext("This month"), "month"),
-        (gettext("Last month"), "month-1"),
-        (gettext("This quarter"), "quarter"),
-    )
-    today = business_today()
-    found = [(label, named_period(name, today=today)) for label, name in names]
-    found[0] = (found[0][0], Period(found[0][1].first, today))
     return {
         "action_url": url_for(endpoint, **values),
         "first_day": period.first,
@@ -253,6 +244,6 @@ def _form(period: Period, page: str, **values: Any) -> dict[str, Any]:
                 "url": url_for(endpoint, **values, **_ends(span)),
                 "active": span == period,
             }
-            for label, span in found
+            for label, span in presets()
         ],
     }

@@ -43,10 +43,11 @@ def all_parts(session: Session, *, rounds: Mapping[str, Any], ticks: Sequence[An
 def _database(session: Session) -> Part:
     began = time.perf_counter()
     found = queries.database(session)
-    ms = (time.perf_counter() - began) * 1000
+    took = _ms_since(began)
     standbys = gettext("standbys: %(n)s", n=found.standbys)
     old = (found.oldest_transaction_s or 0) > TRANSACTION_S
-    note = f"PostgreSQL {found.version.split()[0]} · {found.size} · {ms:.0f} ms · {standbys}"
+    size = gettext("%(megabytes)s MB", megabytes=found.megabytes)
+    note = f"PostgreSQL {found.version.split()[0]} · {size} · {took} · {standbys}"
     if old:
         age = round(found.oldest_transaction_s)
         note += " · " + gettext("oldest transaction %(s)s s", s=age)
@@ -60,7 +61,11 @@ def _redis() -> Part:
     except RedisError as error:
         note = gettext("away: events are found by looking, only later")
         return Part("Redis", "warn", f"{note} ({type(error).__name__})")
-    return Part("Redis", "good", f"{(time.perf_counter() - began) * 1000:.0f} ms")
+    return Part("Redis", "good", _ms_since(began))
+
+
+def _ms_since(began: float) -> str:
+    return str(gettext("%(ms)s ms", ms=round((time.perf_counter() - began) * 1000)))
 
 
 def _workers() -> Part:

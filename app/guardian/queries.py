@@ -41,7 +41,7 @@ SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS is_s
        current_setting('synchronous_standby_names') AS synchronous,
        extract(epoch FROM now() - oldest_transaction_started_at())::double precision
          AS oldest_transaction_s,
-       pg_size_pretty(pg_database_size(current_database())) AS size
+       round(pg_database_size(current_database()) / 1048576.0)::bigint AS megabytes
 """)
 ALERTS = sql("""
 SELECT at, kind, subject, mailed_at, posted_at, attempts, last_error

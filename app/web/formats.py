@@ -32,10 +32,16 @@ class MoneyFormat:
 
     def write(self, cents: int) -> str:
         """The amount with two decimals; a negative one with a true minus sign in front."""
-        major, minor = divmod(abs(cents), MINOR_PER_MAJOR)
-        digits = f"{major:,}".replace(",", self.group)
+        return self._write(cents, f"{self.point}{abs(cents) % MINOR_PER_MAJOR:02d}")
+
+    def write_whole(self, cents: int) -> str:
+        """The same of an amount without cents, such as those beside a chart."""
+        return self._write(cents, "")
+
+    def _write(self, cents: int, minor: str) -> str:
+        digits = f"{abs(cents) // MINOR_PER_MAJOR:,}".replace(",", self.group)
         sign = MINUS if cents < 0 else ""
-        return f"{sign}{self.before}{digits}{self.point}{minor:02d}{self.after}"
+        return f"{sign}{self.before}{digits}{minor}{self.after}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +59,11 @@ class DateFormat:
 
     def write_moment(self, local: datetime, this_year: int) -> str:
         """`Nov 22, 16:42`, of a time that is in the reader's zone already."""
-        return f"{self.write_day(local, this_year)}, {_write_time(self, local.hour, local.minute)}"
+        return f"{self.write_day(local, this_year)}, {self.write_time(local)}"
+
+    def write_time(self, local: datetime) -> str:
+        """`16:42`, of a time that is in the reader's zone already."""
+        return _write_time(self, local.hour, local.minute)
 
 
 # A list's days are few and its times of day at most 1,440: each is put together once.

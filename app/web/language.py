@@ -46,7 +46,9 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(_=gettext, gettext=gettext)
     app.add_template_filter(money)
     app.add_template_filter(signed_money)
+    app.add_template_filter(whole_money)
     app.add_template_filter(moment)
+    app.add_template_filter(brief_moment)
     app.add_template_filter(day)
     app.add_template_filter(translated)
 
@@ -128,10 +130,23 @@ def signed_money(cents: int) -> str:
     return f"+{money(cents)}" if cents > 0 else money(cents)
 
 
+def whole_money(cents: int) -> str:
+    """The same without cents, where there are none."""
+    return writing().money.write_whole(cents)
+
+
 def moment(at: datetime) -> str:
     """Date and time in the reader's time zone, short; the year only when it is another one."""
     how = writing()
     return how.dates.write_moment(at.astimezone(how.zone), how.this_year)
+
+
+def brief_moment(at: datetime) -> str:
+    """The same, of today only the time of day: where a list's rows would repeat the date."""
+    how = writing()
+    local = at.astimezone(how.zone)
+    is_today = local.date() == datetime.now(how.zone).date()
+    return how.dates.write_time(local) if is_today else moment(at)
 
 
 def day(of: date) -> str:

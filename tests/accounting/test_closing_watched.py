@@ -136,4 +136,4 @@ def test_the_preview_counts_everybody_and_shows_the_largest(
     page = words(sign_in(payer).get("/close-day"))
     assert f"Recipients {PEOPLE} people" in page
     assert "The 2 largest amounts" in page
-    assert f"Sum ${earned / 100:,.2f}" in page
+    assert f"Total ${earned / 100:,.2f}" in page

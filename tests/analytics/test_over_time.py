@@ -174,6 +174,7 @@ def test_a_part_that_fails_leaves_the_others(
     assert "Income today" in html, "it comes with the page"
     assert 'hx-get="/analytics/flow?' in html
     assert 'href="/analytics/flow?' in html, "where there is no JavaScript"
+    assert 'aria-current="true">30 days</a>' in html, "which it opens on"
     assert "could not be loaded" not in every_part(admin)
 
     def fails(_: Any) -> dict[str, Any]:

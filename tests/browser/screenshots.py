@@ -43,6 +43,8 @@ HEIGHT = {1280: 900, 360: 740}
 LOCALES = {"en": "en-US", "ru": "ru-RU"}
 LOOKS = tuple(itertools.product(("en", "ru"), ("light", "dark"), (1280, 360)))
 
+ONLY_IN_DEVELOPMENT = ("/styleguide",)
+
 Look = tuple[str, str, int]
 
 
@@ -178,7 +180,12 @@ def take_look(studio: Studio, scenes: list[Scene], look: Look) -> None:
 
 def scenes_of(employee: str, rows: Callable[..., list[Any]]) -> list[Scene]:
     """Every page of the table of pages, and moments that have no address of their own."""
-    pages = [Scene(login, path) for login, own in paths_of(employee, rows).items() for path in own]
+    pages = [
+        Scene(login, path)
+        for login, own in paths_of(employee, rows).items()
+        for path in own
+        if path not in ONLY_IN_DEVELOPMENT
+    ]
     moments = [
         Scene(employee, "/tasks/mine", "mine completed", complete_first),
         Scene(employee, "/tasks/mine", "mine refused", refuse),

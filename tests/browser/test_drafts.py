@@ -49,7 +49,7 @@ def test_a_session_that_ends_in_the_middle_of_an_edit_loses_no_draft(visit):
     typed(page).fill(NAME)
     visitor.context.clear_cookies()
     page.get_by_role("button", name="Create task").click()
-    expect(page.locator("h1")).to_have_text("Sign in")
+    expect(page.locator("h1")).to_have_text("Sign-in")
     expect(page.get_by_role("status").first).to_contain_text("Your session has ended")
     visitor.fill_sign_in(login)
     expect(page).to_have_url(re.compile(r"/tasks/mine\?q=state(:|%3A)open$"))
@@ -57,7 +57,7 @@ def test_a_session_that_ends_in_the_middle_of_an_edit_loses_no_draft(visit):
     expect(page.get_by_text("What you typed before is here again.")).to_be_visible()
     page.locator("summary", has_text=login).click()
     page.get_by_role("button", name="Sign out").click()
-    expect(page.locator("h1")).to_have_text("Sign in")
+    expect(page.locator("h1")).to_have_text("Sign-in")
     assert page.evaluate("sessionStorage.length") == 0
 
 

@@ -148,11 +148,11 @@ def test_an_accountant_reports_and_ends_the_day(visit):
 
     page.get_by_role("link", name="Close the day").click()
     to_pay = tile(page, "To be paid")
-    page.get_by_role("button", name="End the day").click()
+    page.get_by_role("button", name=re.compile("^Finish ")).click()
     sure = page.get_by_role("dialog", name="Are you sure?")
     expect(sure).to_contain_text("Payouts cannot be taken back.")
     expect(sure.get_by_role("button", name="Cancel")).to_be_focused()
-    sure.get_by_role("button", name="End the day").click()
+    sure.get_by_role("button", name=re.compile("^Finish ")).click()
     expect(page).to_have_url(re.compile(r"/payouts/\d{4}-\d\d-\d\d$"))
     expect(page.get_by_role("status").first).to_have_text("The day is closed.")
     assert tile(page, "Paid") == to_pay
@@ -207,13 +207,13 @@ def test_one_click_signs_in_to_the_demo_company(visit):
     expect(page.locator("h1")).to_have_text(REPORT)
     page.locator("summary", has_text="accountant").click()
     page.get_by_role("button", name="Sign out").click()
-    expect(page.locator("h1")).to_have_text("Sign in")
+    expect(page.locator("h1")).to_have_text("Sign-in")
 
 
 def test_language_and_theme_are_kept(visit):
     page = visit().open("/sign-in")
     page.get_by_role("button", name="Русский").click()
-    expect(page.locator("h1")).to_have_text("Войти")
+    expect(page.locator("h1")).to_have_text("Вход")
     page.get_by_role("button", name="Тёмное").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.wait_for_load_state("networkidle")

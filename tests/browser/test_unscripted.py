@@ -36,7 +36,11 @@ def test_a_day_is_paid_and_closed(visit, rows):
     page = visit("accountant", scripts=False).open("/close-day")
     closed = "SELECT count(*) FROM business_days WHERE status = 'closed'"
     ((before,),) = rows(closed)
-    agree(page, page.get_by_role("button", name="End the day"), "Payouts cannot be taken back")
+    agree(
+        page,
+        page.get_by_role("button", name=re.compile("^Finish ")),
+        "Payouts cannot be taken back",
+    )
     expect(page.get_by_role("status").first).to_have_text("The day is closed.")
     assert rows(closed) == [(before + 1,)]
 
@@ -76,7 +80,7 @@ def test_sessions_and_tokens_are_ended_and_a_person_is_deactivated_each_by_its_o
     page = visit("admin", scripts=False).open(f"/people/{person}")
     agree(page, page.get_by_role("button", name="End sessions"), "needs new ones")
     expect(page.get_by_role("status").first).to_have_text("All sessions and tokens have ended.")
-    expect(other.open("/tasks/mine").locator("h1")).to_have_text("Sign in")
+    expect(other.open("/tasks/mine").locator("h1")).to_have_text("Sign-in")
     other.sign_in("loser")
     page = visit("admin").open(f"/people/{person}")
     page.get_by_role("button", name="End sessions").click()
@@ -104,7 +108,7 @@ def test_where_a_script_asks_the_page_does_not(visit):
     page.locator("#closing").evaluate(RENEW, "#closing")
     expect(page.locator("#closing")).to_have_count(1)
     assert page.locator("[name=sure]").count() == 0
-    page.get_by_role("button", name="End the day").click()
+    page.get_by_role("button", name=re.compile("^Finish ")).click()
     expect(page.get_by_role("dialog")).to_contain_text("Payouts cannot be taken back.")
 
 

@@ -40,11 +40,11 @@ def test_pages_have_everybody_once(
         pages += 1
         if not (more := MORE.search(page)):
             break
-        assert "Sum of all" not in page
+        assert "Total" not in page
         url = more[1].replace("&amp;", "&")
     assert found == _highest_first(week)
     assert pages > 1
-    assert "Sum of all" in page
+    assert "Total" in page
 
 
 def test_beside_the_report_are_the_highest_and_the_sum_of_all(
@@ -54,7 +54,7 @@ def test_beside_the_report_are_the_highest_and_the_sum_of_all(
     page = browser.get("/report").text
     assert [int(user_id) for user_id in ROW.findall(page)] == _highest_first(week)[:2]
     total = sum(week.company.balances().values())
-    assert re.search(rf"Sum of all</th><td[^>]*>.*{abs(total) / 100:.2f}", page)
+    assert re.search(rf"Total</th><td[^>]*>.*{abs(total) / 100:.2f}", page)
     people = re.search(r'<select[^>]*id="user_id".*?</select>', page, re.DOTALL)
     assert people
     assert people[0].count("<option") == 1 + len(_highest_first(week)), "everybody can be chosen"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.reports.conftest import Week
+from tests.accounting.board import earn
+from tests.reports.conftest import MONDAY, Week
 
 REVERSALS = "SELECT count(*) FROM account_transfers WHERE kind = 'reversal'"
 
@@ -90,6 +92,9 @@ def test_the_closing_report_tells_what_was_paid_late_and_sealed(week: Week, sign
         day=day,
     )
     assert head in html.replace("<wbr>", "")
-    assert "Late from days before" in html
+    assert "Transfers counted" not in html, "there are none"
+    earn(week.company, week.people[0].id, MONDAY + timedelta(days=5))
+    html = browser.get(f"/payouts/{day}").get_data(as_text=True)
+    assert "Transfers counted on a later day</dt><dd>1<" in html
     assert browser.get("/payouts/2026-11-22").status_code == 404, "it goes on"
     assert browser.get("/payouts/soon").status_code == 422

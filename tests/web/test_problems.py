@@ -190,3 +190,19 @@ def test_whoever_finds_nothing_is_told_where_to_search(role, url, anonymous, mak
     assert f'href="{url}" data-dialog="search"' in page
     assert "Look for it among the tasks" not in nobody
     assert 'data-dialog="search"' not in nobody
+
+
+def test_a_bad_address_is_told_from_a_bad_form_and_leads_to_the_page(sign_in, make_user):
+    browser = sign_in(make_user("manager"))
+    page = browser.get("/tasks?state=unknown")
+    assert page.status_code == 422
+    assert "The address is not right" in page.text
+    assert "marked fields" not in page.text
+    assert '<a class="button primary" href="/tasks">Show all tasks</a>' in page.text
+
+
+def test_a_used_link_leads_a_visitor_to_signing_in(client):
+    page = client.get("/invitations/none").text
+    assert "The link is not valid any more" in page
+    assert '<a class="button primary" href="/sign-in">' in page
+    assert "first page" not in page

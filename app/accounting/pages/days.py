@@ -159,7 +159,7 @@ def _closing() -> dict[str, Any]:
     period = Period(preview.business_day, preview.business_day)
     return {
         "day": preview.business_day,
-        "hint": _hint(preview),
+        "hint": gettext("goes on") if is_demo_day else _hint(preview),
         "is_closing": preview.is_closing,
         "run_url": url_for("accounting.payout_run", day=preview.business_day.isoformat()),
         "total_cents": preview.paid_total,

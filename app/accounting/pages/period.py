@@ -8,7 +8,6 @@ from datetime import date, timedelta
 from typing import Any
 
 from flask import request, url_for
-from flask_babel import gettext
 
 from app.accounting.queries import (
     LedgerFilter,
@@ -19,9 +18,8 @@ from app.accounting.queries import (
 )
 from app.kernel.errors import BadInput
 from app.web.arguments import is_whole_number, whole_number
+from app.web.presets import DEFAULT_DAYS, presets
 from app.web.today import business_today
-
-DEFAULT_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +75,7 @@ def sent_filter() -> LedgerFilter:
 
 
 def period_form(endpoint: str, wanted: LedgerFilter, **values: Any) -> PeriodForm:
-    """The filter's state, and its presets: today, days, months, the quarter.
-
-    `values` are the other parts of the page's address.
-    """
-    today = business_today()
-    presets = (
-        (gettext("Today"), Period(today, today)),
-        (gettext("7 days"), Period(today - timedelta(days=6), today)),
-        (gettext("30 days"), Period(today - timedelta(days=DEFAULT_DAYS - 1), today)),
-        (gettext("This month"), named_period("month", today=today)),
-        (gettext("Last month"), named_period("month-1", today=today)),
-        (gettext("This quarter"), named_period("quarter", today=today)),
-    )
+    """The filter's state, and its presets. `values` are the other parts of the page's address."""
     return PeriodForm(
         action_url=url_for(endpoint, **values),
         user_id=wanted.user_id,
@@ -103,7 +89,7 @@ def period_form(endpoint: str, wanted: LedgerFilter, **values: Any) -> PeriodFor
                 "url": url_for(endpoint, **{**arguments(wanted, period=period), **values}),
                 "active": period == wanted.period,
             }
-            for label, period in presets
+            for label, period in presets()
         ],
     )
 
