@@ -32,6 +32,7 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
+from hypothesis import settings as hypothesis_settings
 from itsdangerous import URLSafeTimedSerializer
 from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy.orm import Session
@@ -50,6 +51,10 @@ from app.web import kept
 from embedded.postgres import Cluster
 from embedded.valkey import Server
 from tests.databases import TEMPLATE, Databases
+
+# No test is about how long this machine took.
+hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.load_profile("untimed")
 
 PASSWORD = "eleven tulips under a bridge"
 # The files that take longest, to begin with; within a file the order stays.

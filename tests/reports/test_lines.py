@@ -76,7 +76,7 @@ def _both(wanted: LedgerFilter) -> tuple[list[list[str]], list[list[str]], Total
 def test_what_somebody_wrote_is_inert_by_the_same_rule(session: Session) -> None:
     statement = sql(f"SELECT {lines.TEXT.format(text='CAST(:text AS text)')}")
 
-    @settings(deadline=None, max_examples=300)
+    @settings(max_examples=300)
     @given(
         st.text(st.characters(codec="utf-8", exclude_characters="\x00")) | st.sampled_from(NASTY)
     )
