@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from flask import Response, current_app, flash, request, url_for
-from flask_babel import gettext
+from flask_babel import gettext, ngettext
 from sqlalchemy import Row
 
 from app.auth import commands, queries
@@ -15,7 +15,7 @@ from app.auth.pages.reauthentication import needs_password, reauthenticate
 from app.auth.pages.words import role_choices
 from app.kernel.db import db
 from app.kernel.errors import BadInput, Conflict, NotFound
-from app.kernel.policy import HUMANS, Role
+from app.kernel.policy import ASSIGNABLE, HUMANS, Role
 from app.kernel.settings import Settings
 from app.web.access import current_actor, current_user, requires
 from app.web.forms import Form
@@ -24,6 +24,8 @@ from app.web.idempotency import idempotent
 
 MAX_SEARCH_LENGTH = 100
 SERVICE_TOKEN_DAYS = 90
+# People with these roles are assigned no tasks.
+LEAVING = HUMANS - ASSIGNABLE
 
 
 @blueprint.get("/people")
@@ -56,21 +58,29 @@ def create_person() -> Response:
 @blueprint.get("/people/<int:user_id>")
 @requires("manage_people")
 def person(user_id: int) -> Response:
-    """One person: role, state, sessions, tokens."""
-    return _person_page(user_id, Form())
+    """One person: role, state, sessions, tokens; with `role`, asks whether they shall have it."""
+    role = request.args.get("role", "")
+    if not _hands_over(_found(user_id), role):
+        return _person_page(user_id, Form())
+    return _person_page(user_id, Form({"role": role}), asked=True)
 
 
 @blueprint.post("/people/<int:user_id>/role")
 @requires("manage_people")
 def change_role(user_id: int) -> Response:
-    """Give a person another role; who can no longer be assigned hands over their open tasks."""
+    """Give a person another role; who can no longer be assigned hands over their open tasks.
+
+    That charges others at once: it is asked first, by a script, or by the page where there is none.
+    """
     form = Form.sent("role")
     try:
         reauthenticate()
-        commands.change_role(current_actor(), user_id=user_id, role=form["role"])
+        if request.form.get("is_sure") != "yes" and _hands_over(_found(user_id), form["role"]):
+            return go_to(url_for("auth.person", user_id=user_id, role=form["role"]))
+        changed = commands.change_role(current_actor(), user_id=user_id, role=form["role"])
     except (BadInput, Conflict) as error:
         return _person_page(user_id, form.refuse(error), error.status)
-    return _back_to(user_id, gettext("The role is changed."))
+    return _back_to(user_id, _done(changed, gettext("The role is changed.")))
 
 
 @blueprint.post("/people/<int:user_id>/deactivation")
@@ -83,7 +93,7 @@ def deactivate(user_id: int) -> Response:
 @blueprint.post("/people/<int:user_id>/activation")
 @requires("manage_people")
 def activate(user_id: int) -> Response:
-    """Let a deactivated person in again."""
+    """Activate a deactivated person: they can sign in again."""
     return _set_active(user_id, is_active=True)
 
 
@@ -132,11 +142,33 @@ def create_service_token(user_id: int) -> Response:
 def _set_active(user_id: int, *, is_active: bool) -> Response:
     try:
         reauthenticate()
-        commands.set_active(current_actor(), user_id=user_id, is_active=is_active)
+        changed = commands.set_active(current_actor(), user_id=user_id, is_active=is_active)
     except (BadInput, Conflict) as error:
         return _person_page(user_id, Form().refuse(error), error.status)
-    done = gettext("The account is active.") if is_active else gettext("The account is closed.")
-    return _back_to(user_id, done)
+    activated, deactivated = (
+        gettext("The account is activated."),
+        gettext("The account is deactivated."),
+    )
+    return _back_to(user_id, _done(changed, activated if is_active else deactivated))
+
+
+def _done(changed: commands.Changed, words: str) -> str:
+    """What is said afterwards: `words`, and how many tasks others have now."""
+    if not changed.is_new:
+        return str(gettext("Nothing was changed: it was so already."))
+    if not changed.handed_over:
+        return words
+    told = ngettext(
+        "One open task was handed over to someone else.",
+        "%(num)s open tasks were handed over to others.",
+        changed.handed_over,
+    )
+    return f"{words} {told}"
+
+
+def _hands_over(somebody: Row[Any], role: str) -> bool:
+    """Whether with that role a person could no longer be assigned the open tasks that they have."""
+    return bool(role in LEAVING and somebody.is_assignable and somebody.open_tasks)
 
 
 def _back_to(user_id: int, done: str) -> Response:
@@ -174,8 +206,13 @@ def _people_page(form: Form, status: int = 200) -> Response:
     )
 
 
-def _person_page(user_id: int, form: Form, status: int = 200, **shown_once: str) -> Response:
-    """The person's page; `password_link` and `new_token` are secrets that are shown this once."""
+def _person_page(
+    user_id: int, form: Form, status: int = 200, *, asked: bool = False, **shown_once: str
+) -> Response:
+    """The person's page; `password_link` and `new_token` are secrets that are shown this once.
+
+    asked: it asks whether the role that is chosen shall take the person's open tasks from them.
+    """
     somebody = _found(user_id)
     is_service = somebody.role == Role.INTERNALSERVICE
     is_self = user_id == current_user().id
@@ -187,6 +224,8 @@ def _person_page(user_id: int, form: Form, status: int = 200, **shown_once: str)
         form=Form({"role": somebody.role, **form.values}, form.errors),
         role_choices=role_choices({Role.INTERNALSERVICE} if is_service else HUMANS),
         can_change_role=not is_self and not is_service,
+        asked=asked,
+        leaving=sorted(LEAVING) if _hands_over(somebody, Role.MANAGER) else [],
         can_deactivate=not is_self and somebody.is_active,
         can_activate=not somebody.is_active,
         can_reset_password=somebody.is_active and not is_service,
