@@ -18,6 +18,7 @@ from app.web import htmx
 from app.web.access import current_actor, requires
 from app.web.forms import Form
 from app.web.idempotency import idempotent
+from app.web.language import translated
 
 
 @blueprint.get("/transfers/<int:transfer_id>")
@@ -92,7 +93,7 @@ def _decide(decide: Any, words: str) -> Response:
 
 def _words(error: AtesError) -> str:
     fields = error.fields.values() if isinstance(error, BadInput) else ()
-    return str(gettext(next(iter(fields), error.message)))
+    return translated(next(iter(fields), error.message))
 
 
 def _transfer_page(transfer_id: int, form: Form, *, status: int = 200) -> Response:

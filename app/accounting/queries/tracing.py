@@ -41,7 +41,8 @@ WHERE t.id = :transfer_id
 CORRECTIONS = sql("""
 SELECT c.id, c.transfer_id, c.reason, c.state, c.requested_at, c.requested_by, c.decided_at,
        c.decided_alone, c.note, c.reversal_id, asker.login AS asker, decider.login AS decider,
-       t.kind, t.delta_balance, t.business_day, a.user_id, u.login, k.name AS task_name
+       t.kind, t.delta_balance, t.business_day, a.user_id, u.login,
+       t.task_id, k.name AS task_name
 FROM corrections c
 JOIN account_transfers t ON t.id = c.transfer_id
 JOIN accounts a ON a.id = t.owner_account_id
