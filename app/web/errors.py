@@ -126,7 +126,12 @@ def _own_words(error: Exception, problem: Problem) -> str:
     """What the error says beyond its title, which the page says in words of its own."""
     if not isinstance(error, AtesError) or problem.detail in ("", problem.title):
         return ""
-    return translated(problem.detail)
+    return _sentence(translated(problem.detail))
+
+
+def _sentence(words: str) -> str:
+    """`words` with the full stop that an error's message lacks: more sentences follow it."""
+    return words if words.endswith((".", "!", "?", "…")) else f"{words}."
 
 
 def _bare_page(problem: Problem) -> str:

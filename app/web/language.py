@@ -111,11 +111,16 @@ def refresh() -> None:
 
 
 def translated(message: str) -> str:
-    """A message of the kernel or of a command in the reader's language."""
-    if not isinstance(message, Said):
-        return str(flask_babel.gettext(message))
-    names = {name: _written(value) for name, value in message.names.items()}
-    return str(flask_babel.gettext(message.template, **names))
+    """A message of the kernel or of a command in the reader's language.
+
+    The sources write apostrophes straight, and a rule's name is the key of its results; pages
+    write them curved.
+    """
+    template = message.template if isinstance(message, Said) else message
+    words = str(flask_babel.gettext(template)).replace("'", "\N{RIGHT SINGLE QUOTATION MARK}")
+    if not isinstance(message, Said) or not message.names:
+        return words
+    return words % {name: _written(value) for name, value in message.names.items()}
 
 
 def money(cents: int) -> str:

@@ -114,6 +114,12 @@ def test_a_discard_needs_a_reason_and_is_written_down(
     assert "made by a test" in browser.get("/system/dead-letters").text
 
 
+def test_rules_are_written_with_the_apostrophes_of_other_texts(browser: Browser) -> None:
+    page = browser.get("/system").text
+    assert "each account\N{RIGHT SINGLE QUOTATION MARK}s day is the sum of its transfers" in page
+    assert "&#39;s" not in page
+
+
 def test_a_dead_guardian_is_seen(
     browser: Browser, call: Callable[..., Any], superuser: psycopg.Connection[Any]
 ) -> None:
