@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from flask import Response, current_app, flash, request, url_for
+from flask.typing import ResponseReturnValue
 from flask_babel import gettext, ngettext
 from sqlalchemy import Row
 
@@ -20,7 +21,7 @@ from app.kernel.settings import Settings
 from app.web.access import current_actor, current_user, requires
 from app.web.forms import Form
 from app.web.htmx import go_to, page
-from app.web.idempotency import idempotent
+from app.web.idempotency import idempotent, run_shown_once
 
 MAX_SEARCH_LENGTH = 100
 SERVICE_TOKEN_DAYS = 90
@@ -59,10 +60,7 @@ def create_person() -> Response:
 @requires("manage_people")
 def person(user_id: int) -> Response:
     """One person: role, state, sessions, tokens; with `role`, asks whether they shall have it."""
-    role = request.args.get("role", "")
-    if not _hands_over(_found(user_id), role):
-        return _person_page(user_id, Form())
-    return _person_page(user_id, Form({"role": role}), asked=True)
+    return _person_page(user_id, Form(), asked_role=request.args.get("role", ""))
 
 
 @blueprint.post("/people/<int:user_id>/role")
@@ -108,35 +106,50 @@ def end_access(user_id: int) -> Response:
 
 @blueprint.post("/people/<int:user_id>/password")
 @requires("manage_people")
-def reset_password(user_id: int) -> Response:
+def reset_password(user_id: int) -> ResponseReturnValue:
     """Show, once, a link with which the person chooses a new password."""
     try:
         reauthenticate()
     except BadInput as error:
         return _person_page(user_id, Form().refuse(error), error.status)
+    return run_shown_once(lambda: _password_link(user_id), lambda: _shown_already(user_id))
+
+
+@blueprint.post("/people/<int:user_id>/tokens")
+@requires("manage_people")
+def create_service_token(user_id: int) -> ResponseReturnValue:
+    """Show, once, a new API token of a service, which cannot make one itself."""
+    form = Form.sent("token_name")
+    try:
+        _must_be_a_service(user_id)
+        reauthenticate()
+    except (BadInput, Conflict) as error:
+        return _person_page(user_id, form.refuse(error), error.status)
+    return run_shown_once(lambda: _service_token(user_id, form), lambda: _shown_already(user_id))
+
+
+def _password_link(user_id: int) -> Response:
     token = commands.invite_to_reset_password(current_actor(), user_id=user_id)
     settings: Settings = current_app.config["SETTINGS"]
     link = settings.public_url + url_for("auth.invitation", token=token)
     return _person_page(user_id, Form(), password_link=link)
 
 
-@blueprint.post("/people/<int:user_id>/tokens")
-@requires("manage_people")
-def create_service_token(user_id: int) -> Response:
-    """Show, once, a new API token of a service, which cannot make one itself."""
-    form = Form.sent("token_name")
+def _service_token(user_id: int, form: Form) -> Response:
     try:
-        _must_be_a_service(user_id)
-        reauthenticate()
         issued = commands.issue_token(
             current_actor(),
             user_id=user_id,
             name=form["token_name"].strip(),
             lifetime=timedelta(days=SERVICE_TOKEN_DAYS),
         )
-    except (BadInput, Conflict) as error:
+    except BadInput as error:
         return _person_page(user_id, form.refuse(error), error.status)
     return _person_page(user_id, Form(), new_token=issued.token)
+
+
+def _shown_already(user_id: int) -> Response:
+    return _back_to(user_id, gettext("That was made already, and is shown only once."))
 
 
 def _set_active(user_id: int, *, is_active: bool) -> Response:
@@ -207,21 +220,23 @@ def _people_page(form: Form, status: int = 200) -> Response:
 
 
 def _person_page(
-    user_id: int, form: Form, status: int = 200, *, asked: bool = False, **shown_once: str
+    user_id: int, form: Form, status: int = 200, *, asked_role: str = "", **shown_once: str
 ) -> Response:
     """The person's page; `password_link` and `new_token` are secrets that are shown this once.
 
-    asked: it asks whether the role that is chosen shall take the person's open tasks from them.
+    Where `asked_role` would take the person's open tasks from them, it asks whether it shall.
     """
     somebody = _found(user_id)
     is_service = somebody.role == Role.INTERNALSERVICE
     is_self = user_id == current_user().id
+    asked = _hands_over(somebody, asked_role)
+    role = asked_role if asked else somebody.role
     return page(
         "auth/person.html",
         None,
         status,
         person=somebody,
-        form=Form({"role": somebody.role, **form.values}, form.errors),
+        form=Form({"role": role, **form.values}, form.errors),
         role_choices=role_choices({Role.INTERNALSERVICE} if is_service else HUMANS),
         can_change_role=not is_self and not is_service,
         asked=asked,
