@@ -52,6 +52,12 @@ LEFT JOIN users decider ON decider.id = c.decided_by
 LEFT JOIN tasks k ON k.id = t.task_id
 ORDER BY c.state <> 'requested', c.id DESC LIMIT :limit
 """)
+# How many corrections wait for a decision of somebody else than who asked, up to a bound.
+WAITING = sql("""
+SELECT count(*) FROM (SELECT FROM corrections
+                      WHERE state = 'requested' AND requested_by <> :user_id LIMIT :at_most) AS b
+""")
+WAITING_MAX = 100
 
 
 def transfer_of(session: Session, transfer_id: int) -> Any:
@@ -60,6 +66,12 @@ def transfer_of(session: Session, transfer_id: int) -> Any:
     if row is None:
         raise NotFound("There is no such transfer")
     return row
+
+
+def waiting_corrections(session: Session, user_id: int) -> int:
+    """How many corrections wait that somebody may decide, counted up to WAITING_MAX."""
+    names = {"user_id": user_id, "at_most": WAITING_MAX}
+    return int(session.execute(WAITING, names).scalar_one())
 
 
 def corrections(session: Session, *, limit: int = 200) -> Sequence[Any]:
