@@ -88,7 +88,7 @@ def test_a_correction_that_waits_rings_and_leads_to_the_decision(
     assert bell(browser, "/people") == "1"
     page = browser.get("/notifications").text
     assert "Waits for you</span>" in page
-    assert f"+${fee.amount / 100:.2f}" in page
+    assert f"Correction of +${fee.amount / 100:.2f}</a>" in page
     assert "&lt;charged&gt; twice" in page
     assert f'href="/corrections#correction-{asked.id}"' in page
     waiting = '<span class="badge warn">1<span class="visually-hidden"> waiting for you</span>'
