@@ -12,7 +12,9 @@
 | PayoutMade | | (written by accounting itself, with its transfer) |
 | | | notifications: tells who was paid |
 | TransferReversed | | (written by accounting itself) |
-| | | notifications: tells whose it was |
+| | | notifications: tells whose it was, and who had asked for it |
+| CorrectionRequested | | notifications: tells those who may approve it |
+| CorrectionRefused | | notifications: tells who had asked for it |
 | BusinessDayClosed | | |
 
 Each consumer has a cursor, transactions and dead letters of its own. Accounting is the first: it

@@ -238,23 +238,39 @@
     find("summary", menu).focus();
   }
 
-  // What cannot be undone says what it will do, and asks once more.
+  // What cannot be undone says what it will do, and asks once more; with data-confirm-if, where the
+  // form holds one of those values. Where the server asks too, the button is called is_sure.
   const confirmed = new WeakSet();
+  const isAsked = (form, submitter) =>
+    submitter?.dataset.confirmIf?.trim().split(" ").some((pair) => {
+      const [name, value] = pair.split("=");
+      return form.elements[name].value === value;
+    }) ?? true;
+
+  // What is written for those who cannot see the row stays beside the row.
+  function labelOf(button) {
+    if (button.dataset.confirmLabel) return button.dataset.confirmLabel;
+    const seen = button.cloneNode(true);
+    for (const hidden of all(".visually-hidden", seen)) hidden.remove();
+    return seen.textContent.trim();
+  }
+
   document.addEventListener(
     "submit",
     (event) => {
       const { target: form, submitter } = event;
       const words = submitter?.dataset.confirm ?? form.dataset.confirm;
-      if (!words || confirmed.delete(form)) return;
+      if (!words || !isAsked(form, submitter) || confirmed.delete(form)) return;
       event.preventDefault();
       event.stopImmediatePropagation();
       const dialog = find("#confirm");
       find("[data-confirm-words]", dialog).textContent = words;
-      find("[value=yes]", dialog).textContent = submitter?.textContent.trim() ?? "";
+      find("[value=yes]", dialog).textContent = submitter ? labelOf(submitter) : "";
       dialog.returnValue = "";
       dialog.onclose = () => {
         if (dialog.returnValue !== "yes") return;
         confirmed.add(form);
+        if (submitter?.name === "is_sure") submitter.value = "yes";
         form.requestSubmit(submitter);
       };
       dialog.showModal();

@@ -104,7 +104,7 @@ def deactivate(login: str) -> None:
 @click.argument("login")
 @_clear_errors
 def activate(login: str) -> None:
-    """Let LOGIN in again."""
+    """Activate LOGIN: they can sign in again."""
     commands.set_active(None, user_id=_user_id(login), is_active=True)
     click.echo(f"{login} is active.")
 

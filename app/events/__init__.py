@@ -42,8 +42,8 @@ class Event:
 
     @classmethod
     def read(cls, stored: StoredEvent) -> Self:
-        """The event in `stored`. Raises MalformedEvent when a column that it needs is NULL."""
-        values = {name: getattr(stored, name) for name in _COLUMNS[cls]}
+        """The event in `stored`. Raises MalformedEvent when something that it needs is missing."""
+        values = {name: _said(stored, name) for name in _NEEDED[cls]}
         for name, value in values.items():
             if value is None:
                 raise MalformedEvent(f"{stored.type} without {name}")
@@ -105,6 +105,25 @@ class TransferReversed(Event):
 
     user_id: int
     actor_id: int
+    correction_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectionRequested(Event):
+    """The reversal of a transfer of an employee's was asked for: somebody else decides on it."""
+
+    user_id: int
+    actor_id: int
+    correction_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectionRefused(Event):
+    """A correction was refused, or taken back by who had asked for it; nothing was moved."""
+
+    user_id: int
+    actor_id: int
+    correction_id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,12 +139,19 @@ EVENTS: tuple[type[Event], ...] = (
     EmployeeUnassignable,
     PayoutMade,
     TransferReversed,
+    CorrectionRequested,
+    CorrectionRefused,
     BusinessDayClosed,
 )
-_COLUMNS = {event: tuple(field.name for field in fields(event)) for event in EVENTS}
+_NEEDED = {event: tuple(field.name for field in fields(event)) for event in EVENTS}
 BY_TYPE_AND_VERSION: dict[tuple[str, int], type[Event]] = {
     (event.__name__, event.version): event for event in EVENTS
 }
+
+
+def _said(stored: StoredEvent, name: str) -> Any:
+    """What the event says under `name`: in a column, else in its payload."""
+    return getattr(stored, name) if name in stored._fields else stored.payload.get(name)
 
 
 def read(stored: StoredEvent) -> Event:

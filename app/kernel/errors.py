@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from app.kernel.messages import said
+
 
 class AtesError(Exception):
     """Something aTES refuses or cannot do; its message may be shown to the person."""
@@ -124,7 +126,12 @@ class Stopped(AtesError):
     retry_after_s = 30
 
     def __init__(self, *, incident: str, reason: str | None = None) -> None:
-        because = f": {reason}" if reason else ""
-        super().__init__(f"Changes are stopped, incident {incident}{because}")
+        if reason:
+            message = said(
+                "Changes are stopped, incident %(id)s: %(reason)s", id=incident, reason=reason
+            )
+        else:
+            message = said("Changes are stopped, incident %(id)s", id=incident)
+        super().__init__(message)
         self.incident = incident
         self.reason = reason

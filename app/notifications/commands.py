@@ -11,6 +11,7 @@ from app.events import Event
 from app.kernel import settings
 from app.kernel.actor import Actor
 from app.kernel.db import command, sql
+from app.kernel.policy import POLICY
 from app.notifications.models import KEEP_DAYS
 
 # Digests go out from this hour on, by the company's time.
@@ -29,15 +30,16 @@ SELECT pg_advisory_xact_lock(6), set_config('enable_seqscan', 'off', true),
 # stands in the board's log before the entry of the event, which is append-only and in order: so
 # events do not carry it, and a replay says the same. Nobody is told what they drew themselves,
 # since the page shows it at once. A line that was read and says more now is unread again, with the
-# few that came after it.
+# few that came after it. That a correction waits is told to those who may approve it, while it
+# does; what became of it to who asked, unless they decided it, or it is theirs and told as such.
 TELL = sql("""
 WITH heard AS MATERIALIZED (
   SELECT DISTINCT ON (e.event_id) e.event_id, e.type, e.task_id, e.user_id, e.actor_id,
-         e.occurred_at, before.user_id AS previous_id
+         e.occurred_at, e.correction_id, before.user_id AS previous_id
   FROM unnest(CAST(:event_ids AS uuid[]), CAST(:types AS text[]), CAST(:task_ids AS bigint[]),
               CAST(:user_ids AS bigint[]), CAST(:actor_ids AS bigint[]),
-              CAST(:occurred AS timestamptz[]))
-         AS e (event_id, type, task_id, user_id, actor_id, occurred_at)
+              CAST(:occurred AS timestamptz[]), CAST(:correction_ids AS bigint[]))
+         AS e (event_id, type, task_id, user_id, actor_id, occurred_at, correction_id)
   LEFT JOIN LATERAL (
     SELECT b.user_id FROM logs l JOIN logs b ON b.task_id = l.task_id AND b.id < l.id
     WHERE l.task_id = e.task_id AND l.event_id = e.event_id AND e.type = 'TaskAssigned'
@@ -49,34 +51,55 @@ WITH heard AS MATERIALIZED (
            WHEN type = 'PayoutMade' THEN 'paid'
            WHEN type = 'TransferReversed' THEN 'corrected'
            WHEN user_id = previous_id THEN 'kept'
-           ELSE 'given' END AS notification_kind) AS kind
-  FROM heard WHERE type <> 'TaskCreated' OR user_id <> actor_id
+           ELSE 'given' END AS notification_kind) AS kind, NULL::bigint AS correction_id
+  FROM heard
+  WHERE (type <> 'TaskCreated' OR user_id <> actor_id)
+    AND type NOT IN ('CorrectionRequested', 'CorrectionRefused')
   UNION ALL
-  SELECT event_id, previous_id, task_id, actor_id, occurred_at, 'taken'
+  SELECT event_id, previous_id, task_id, actor_id, occurred_at, 'taken', NULL
   FROM heard WHERE user_id <> previous_id
+  UNION ALL
+  SELECT event_id, decider.id, NULL, actor_id, occurred_at, 'asked', correction_id
+  FROM heard CROSS JOIN LATERAL (
+    SELECT u.id FROM users u JOIN corrections c ON c.id = heard.correction_id
+    WHERE u.is_active AND u.role::text = ANY (:deciders) AND u.id <> heard.actor_id
+      AND c.state = 'requested' OFFSET 0) AS decider
+  WHERE type = 'CorrectionRequested'
+  UNION ALL
+  SELECT event_id, asker.id, NULL, actor_id, occurred_at,
+         CAST(CASE type WHEN 'TransferReversed' THEN 'approved' ELSE 'refused' END
+              AS notification_kind), correction_id
+  FROM heard CROSS JOIN LATERAL (
+    SELECT c.requested_by AS id FROM corrections c
+    WHERE c.id = heard.correction_id AND c.requested_by <> heard.actor_id
+      AND (heard.type = 'CorrectionRefused' OR c.requested_by <> heard.user_id) OFFSET 0) AS asker
+  WHERE type IN ('TransferReversed', 'CorrectionRefused')
 ), fresh AS MATERIALIZED (
   SELECT s.* FROM said s WHERE (
     SELECT k.notification_id FROM notification_events k
     WHERE k.event_id = s.event_id AND k.user_id = s.user_id AND k.kind = s.kind) IS NULL
 ), lines AS (
   INSERT INTO notifications AS n (user_id, actor_id, occurred_at, given, kept, taken, paid,
-                                  corrected)
+                                  corrected, asked, approved, refused)
   SELECT user_id, actor_id, occurred_at,
          count(*) FILTER (WHERE kind = 'given'), count(*) FILTER (WHERE kind = 'kept'),
          count(*) FILTER (WHERE kind = 'taken'), count(*) FILTER (WHERE kind = 'paid'),
-         count(*) FILTER (WHERE kind = 'corrected')
+         count(*) FILTER (WHERE kind = 'corrected'), count(*) FILTER (WHERE kind = 'asked'),
+         count(*) FILTER (WHERE kind = 'approved'), count(*) FILTER (WHERE kind = 'refused')
   FROM fresh GROUP BY user_id, actor_id, occurred_at ORDER BY occurred_at, user_id, actor_id
   ON CONFLICT (user_id, occurred_at, actor_id) DO UPDATE SET given = n.given + excluded.given,
     kept = n.kept + excluded.kept, taken = n.taken + excluded.taken, paid = n.paid + excluded.paid,
-    corrected = n.corrected + excluded.corrected
+    corrected = n.corrected + excluded.corrected, asked = n.asked + excluded.asked,
+    approved = n.approved + excluded.approved, refused = n.refused + excluded.refused
   RETURNING id, user_id, actor_id, occurred_at
 ), again AS (
   UPDATE notification_readers r SET read_up_to = l.id - 1
   FROM (SELECT user_id, min(id) AS id FROM lines GROUP BY user_id) AS l
   WHERE r.user_id = l.user_id AND r.read_up_to >= l.id
 ), told AS (
-  INSERT INTO notification_events (event_id, user_id, kind, notification_id, task_id)
-  SELECT f.event_id, f.user_id, f.kind, l.id, f.task_id
+  INSERT INTO notification_events
+    (event_id, user_id, kind, notification_id, task_id, correction_id)
+  SELECT f.event_id, f.user_id, f.kind, l.id, f.task_id, f.correction_id
   FROM fresh f JOIN lines l ON l.user_id = f.user_id AND l.occurred_at = f.occurred_at
     AND l.actor_id IS NOT DISTINCT FROM f.actor_id
   RETURNING event_id
@@ -187,5 +210,7 @@ def _parameters(events: Sequence[Event]) -> dict[str, Any]:
         "user_ids": [event.user_id for event in events],  # type: ignore[attr-defined]
         "actor_ids": [getattr(event, "actor_id", None) for event in events],
         "occurred": [event.occurred_at for event in events],
+        "correction_ids": [getattr(event, "correction_id", None) for event in events],
+        "deciders": sorted(POLICY["approve_corrections"]),
         "keep_days": KEEP_DAYS,
     }

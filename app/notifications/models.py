@@ -11,7 +11,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.kernel.db import Base
 
 # In the order in which a line tells of them. Kept: drawn again, and charged again.
-KINDS = ("given", "kept", "taken", "paid", "corrected")
+# Asked: a correction waits for the reader's approval; approved, refused: what became of the
+# reader's own.
+KINDS = ("given", "kept", "taken", "paid", "corrected", "asked", "approved", "refused")
 # Older ones are forgotten; and what happened longer ago is not told, so that a replay of the whole
 # log brings nothing back.
 KEEP_DAYS = 60
@@ -31,6 +33,9 @@ class Notification(Base):
     taken: Mapped[int] = mapped_column(server_default="0")
     paid: Mapped[int] = mapped_column(server_default="0")
     corrected: Mapped[int] = mapped_column(server_default="0")
+    asked: Mapped[int] = mapped_column(server_default="0")
+    approved: Mapped[int] = mapped_column(server_default="0")
+    refused: Mapped[int] = mapped_column(server_default="0")
 
 
 class NotificationEvent(Base):
@@ -45,6 +50,7 @@ class NotificationEvent(Base):
     )
     notification_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("notifications.id"))
     task_id: Mapped[int | None] = mapped_column(BigInteger)
+    correction_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("corrections.id"))
 
 
 class NotificationReader(Base):

@@ -152,9 +152,11 @@ def _told(one: Told) -> ToldView:
 
 
 def _url(one: Told) -> str:
-    """A task's story, or the transfer's line in one's own account."""
+    """A task's story, a correction in their list, or the transfer's line in one's own account."""
     if one.task_id is not None:
         return url_for("tasks.story", task_id=one.task_id)
+    if one.correction_id is not None:
+        return url_for("accounting.corrections", _anchor=f"correction-{one.correction_id}")
     if one.business_day is None:  # the ledger does not know the transfer
         return url_for("accounting.mine")
     day: dict[str, Any] = {"from": one.business_day, "to": one.business_day}

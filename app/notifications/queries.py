@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app.kernel.db import sql
 from app.kernel.direct import first_row
 from app.kernel.unread import unread_sql
+from app.notifications.models import KINDS
 
 PAGE = 30
 # A line shows so many of its tasks; the others are counted.
@@ -22,8 +23,8 @@ TASKS_OF_A_LINE = 10
 UNREAD = sql(f"SELECT {unread_sql(':user_id')}")
 # Somebody's lines, newest first, with who did it.
 LINES_OF = sql("""
-SELECT n.id, n.occurred_at, n.given, n.kept, n.taken, n.paid, n.corrected,
-       a.login AS actor_login, n.id > coalesce(r.read_up_to, 0) AS is_unread
+SELECT n.id, n.occurred_at, n.given, n.kept, n.taken, n.paid, n.corrected, n.asked, n.approved,
+       n.refused, a.login AS actor_login, n.id > coalesce(r.read_up_to, 0) AS is_unread
 FROM notifications n
 LEFT JOIN users a ON a.id = n.actor_id
 LEFT JOIN notification_readers r ON r.user_id = n.user_id
@@ -31,23 +32,31 @@ WHERE n.user_id = :user_id AND (CAST(:before AS bigint) IS NULL OR n.id < :befor
 ORDER BY n.id DESC LIMIT :limit
 """)
 # What each of the lines tells of, a bounded number: the task, or the transfer, signed for its
-# employee where it is a correction, and why it was made.
+# employee where it is a correction, and why it was made; or the correction that waits or was
+# decided, with what it would change.
 TOLD_BY = sql("""
 SELECT e.notification_id, e.kind::text, e.task_id, k.ticket_key,
-       coalesce(k.name, t.description) AS name, t.id AS transfer_id,
-       CASE e.kind WHEN 'corrected' THEN t.delta_balance ELSE t.amount END AS cents, t.business_day
+       coalesce(k.name, c.reason, t.description) AS name, t.id AS transfer_id,
+       CASE WHEN e.correction_id IS NOT NULL THEN -wrong.delta_balance
+            WHEN e.kind = 'corrected' THEN t.delta_balance ELSE t.amount END AS cents,
+       t.business_day, e.correction_id
 FROM unnest(CAST(:ids AS bigint[])) AS n (id)
 CROSS JOIN LATERAL (
-  SELECT notification_id, event_id, kind, task_id FROM notification_events
+  SELECT notification_id, event_id, kind, task_id, correction_id FROM notification_events
   WHERE notification_id = n.id ORDER BY kind, task_id LIMIT :each) AS e
 LEFT JOIN tasks k ON k.id = e.task_id
 LEFT JOIN account_transfers t ON t.event_id = e.event_id AND e.task_id IS NULL
+LEFT JOIN corrections c ON c.id = e.correction_id
+LEFT JOIN account_transfers wrong ON wrong.id = c.transfer_id
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a line tells of: a task, a payout, or a correction, whose `cents` are signed."""
+    """What a line tells of: a task, a payout, or a correction, whose `cents` are signed.
+
+    A correction that has a `correction_id` waits for the reader, or was asked for by them.
+    """
 
     kind: str
     task_id: int | None
@@ -56,6 +65,7 @@ class Told:
     transfer_id: int | None
     cents: int | None
     business_day: date | None
+    correction_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,9 @@ class Line:
     taken: int
     paid: int
     corrected: int
+    asked: int
+    approved: int
+    refused: int
     actor_login: str | None
     is_unread: bool
     told: Sequence[Told]
@@ -76,7 +89,7 @@ class Line:
     @property
     def count(self) -> int:
         """How many things the line tells of."""
-        return self.given + self.kept + self.taken + self.paid + self.corrected
+        return sum(getattr(self, kind) for kind in KINDS)
 
 
 def unread_count(session: Session, user_id: int) -> int:
@@ -112,6 +125,9 @@ def _line(row: Any, told: Sequence[Told]) -> Line:
         taken=row.taken,
         paid=row.paid,
         corrected=row.corrected,
+        asked=row.asked,
+        approved=row.approved,
+        refused=row.refused,
         actor_login=row.actor_login,
         is_unread=row.is_unread,
         told=told,

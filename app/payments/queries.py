@@ -15,7 +15,7 @@ from app.kernel.db import sql
 LINES = 200
 NEWS = 30
 # What a digest tells of, in its order (see the notifications' models).
-KINDS = ("given", "kept", "taken", "paid", "corrected")
+KINDS = ("given", "kept", "taken", "paid", "corrected", "asked", "approved", "refused")
 PAGE = 50
 COUNTED_MAX = 10_000  # of those that are sent
 STATES = ("queued", "sending", "sent", "failed", "unknown")
@@ -67,22 +67,26 @@ SELECT count(*) FROM (SELECT FROM emails WHERE state = 'sent' LIMIT :at_most) AS
 """)
 # The lines of a digest, newest first: counts by kind, and the task or transfer of a line of one.
 DIGEST = sql("""
-SELECT n.day, n.given, n.kept, n.taken, n.paid, n.corrected, n.lines, a.login AS actor_login,
+SELECT n.day, n.given, n.kept, n.taken, n.paid, n.corrected, n.asked, n.approved, n.refused,
+       n.lines, a.login AS actor_login,
        one.ticket_key, one.task_name, one.amount, one.business_day
 FROM (
   SELECT id, actor_id, (occurred_at AT TIME ZONE :timezone)::date AS day, given, kept, taken, paid,
-         corrected, count(*) OVER () AS lines
+         corrected, asked, approved, refused, count(*) OVER () AS lines
   FROM notifications WHERE user_id = :user_id AND id > :after AND id <= :up_to
   ORDER BY id DESC LIMIT :limit) AS n
 LEFT JOIN users a ON a.id = n.actor_id
 LEFT JOIN LATERAL (
   SELECT k.ticket_key, k.name AS task_name, t.business_day,
-         CASE e.kind WHEN 'corrected' THEN t.delta_balance ELSE t.amount END AS amount
+         CASE WHEN c.id IS NOT NULL THEN -wrong.delta_balance
+              WHEN e.kind = 'corrected' THEN t.delta_balance ELSE t.amount END AS amount
   FROM notification_events e
   LEFT JOIN tasks k ON k.id = e.task_id
   LEFT JOIN account_transfers t ON t.event_id = e.event_id AND e.task_id IS NULL
+  LEFT JOIN corrections c ON c.id = e.correction_id
+  LEFT JOIN account_transfers wrong ON wrong.id = c.transfer_id
   WHERE e.notification_id = n.id LIMIT 1) AS one
-  ON n.given + n.kept + n.taken + n.paid + n.corrected = 1
+  ON n.given + n.kept + n.taken + n.paid + n.corrected + n.asked + n.approved + n.refused = 1
 ORDER BY n.id DESC
 """)
 

@@ -8,12 +8,12 @@ from flask_babel import gettext
 from flask_wtf.csrf import CSRFError
 from jinja2 import TemplateNotFound
 from markupsafe import escape
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
 from app.kernel.db import db
 from app.kernel.errors import AtesError, NotSignedIn
-from app.web import drafts, htmx, stopped
+from app.web import drafts, htmx, stopped, ways_back
 from app.web.language import translated
 from app.web.problems import SERVER_ERROR, Problem, problem_of
 from app.web.sessions import be_nobody, is_api
@@ -36,6 +36,8 @@ def handle(error: Exception) -> Response:
         return make_response(error.get_response())
     if isinstance(error, HTTPException) and error.response is not None:
         return make_response(error.response)
+    if isinstance(error, MethodNotAllowed) and (url := ways_back.page_of_the_form()):
+        return htmx.go_to(url)
     problem = problem_of(error)
     if problem.status >= SERVER_ERROR:
         _log(error, problem)
@@ -126,7 +128,12 @@ def _own_words(error: Exception, problem: Problem) -> str:
     """What the error says beyond its title, which the page says in words of its own."""
     if not isinstance(error, AtesError) or problem.detail in ("", problem.title):
         return ""
-    return translated(problem.detail)
+    return _sentence(translated(problem.detail))
+
+
+def _sentence(words: str) -> str:
+    """`words` with the full stop that an error's message lacks: more sentences follow it."""
+    return words if words.endswith((".", "!", "?", "…")) else f"{words}."
 
 
 def _bare_page(problem: Problem) -> str:

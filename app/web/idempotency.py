@@ -93,6 +93,23 @@ def run_sealed(view: Callable[[bytes], ResponseReturnValue]) -> ResponseReturnVa
     return _run(view, sealed=True)
 
 
+def run_shown_once(
+    view: Callable[[], ResponseReturnValue], again: Callable[[], ResponseReturnValue]
+) -> ResponseReturnValue:
+    """The same for an answer that shows a secret this once: of it only is stored that it was given.
+
+    Sent again, the request is answered by `again`, which must change nothing.
+    """
+    key = _key()
+    if key is None:
+        return view()
+    sent = _Sent(scope=_scope(), key=key, content=_content())
+    try:
+        return in_transaction(lambda session: _shown_once(session, sent, view, again))
+    except _Refusal as refusal:
+        return refusal.response
+
+
 def _run(view: Callable[[bytes], ResponseReturnValue], *, sealed: bool) -> ResponseReturnValue:
     key = _key()
     if key is None:
@@ -139,6 +156,21 @@ def _claimed(
     if response.status_code >= _REFUSED:
         raise _Refusal(response)
     _store(session, sent, response, seed if sealed else response.get_data())
+    return response
+
+
+def _shown_once(
+    session: Session,
+    sent: _Sent,
+    view: Callable[[], ResponseReturnValue],
+    again: Callable[[], ResponseReturnValue],
+) -> Response:
+    if _claim(session, sent).status is not None:
+        return _replayed(again())
+    response = make_response(view())
+    if response.status_code >= _REFUSED:
+        raise _Refusal(response)
+    _store(session, sent, response, b"")
     return response
 
 

@@ -57,18 +57,26 @@ def language() -> str:
     """`en` or `ru`: the user's setting, else the cookie, else what the browser accepts."""
     if not has_request_context():
         return LANGUAGES[0]
-    user = signed_in()
-    chosen = (user.locale if user else None) or request.cookies.get(LANGUAGE_COOKIE)
-    if chosen in LANGUAGES:
-        return chosen
-    return request.accept_languages.best_match(LANGUAGES) or LANGUAGES[0]
+    return chosen_language() or request.accept_languages.best_match(LANGUAGES) or LANGUAGES[0]
 
 
 def theme() -> str:
     """`light`, `dark` or `system`: the user's setting, else the cookie."""
+    return chosen_theme() or "system"
+
+
+def chosen_language() -> str | None:
+    """The language that somebody chose: in their settings, else in this browser."""
+    user = signed_in()
+    chosen = (user.locale if user else None) or request.cookies.get(LANGUAGE_COOKIE)
+    return chosen if chosen in LANGUAGES else None
+
+
+def chosen_theme() -> str | None:
+    """The theme that somebody chose, as `chosen_language`."""
     user = signed_in()
     chosen = (user.theme if user else None) or request.cookies.get(THEME_COOKIE)
-    return chosen if chosen in THEMES else "system"
+    return chosen if chosen in THEMES else None
 
 
 def remember(response: Response, cookie: str, value: str | None) -> None:
@@ -113,11 +121,16 @@ def refresh() -> None:
 
 
 def translated(message: str) -> str:
-    """A message of the kernel or of a command in the reader's language."""
-    if not isinstance(message, Said):
-        return str(flask_babel.gettext(message))
-    names = {name: _written(value) for name, value in message.names.items()}
-    return str(flask_babel.gettext(message.template, **names))
+    """A message of the kernel or of a command in the reader's language.
+
+    The sources write apostrophes straight, and a rule's name is the key of its results; pages
+    write them curved.
+    """
+    template = message.template if isinstance(message, Said) else message
+    words = str(flask_babel.gettext(template)).replace("'", "\N{RIGHT SINGLE QUOTATION MARK}")
+    if not isinstance(message, Said) or not message.names:
+        return words
+    return words % {name: _written(value) for name, value in message.names.items()}
 
 
 def money(cents: int) -> str:

@@ -103,7 +103,7 @@ def test_when_nobody_can_take_the_tasks_over_nothing_changes(
     admin = sign_in(make_user("administrator"))
     manager, leaver = make_user("manager"), make_user("developer")
     give_task(manager)
-    answer = admin.post(f"/people/{leaver.id}/role", {"role": "manager"})
+    answer = admin.post(f"/people/{leaver.id}/role", {"role": "manager", "is_sure": "yes"})
     assert answer.status_code == 409
     assert role_of(leaver) == "developer"
     assert session.execute(TASKS).scalars().all() == [leaver.id]
@@ -115,6 +115,59 @@ def test_between_assignable_roles_nothing_is_handed_over(call, make_user, give_t
     make_user("other")
     call(commands.change_role, admin.actor, user_id=user.id, role="boss")
     assert session.execute(TASKS).scalars().all() == [user.id]
+
+
+def test_a_role_that_takes_tasks_away_is_asked_about_first(
+    sign_in, make_user, give_task, session, role_of
+):
+    admin = sign_in(make_user("administrator"))
+    manager, leaver = make_user("manager"), make_user("developer")
+    for _ in range(3):
+        give_task(manager)
+    make_user("other")
+    url = f"/people/{leaver.id}"
+    assert 'data-confirm-if="role=administrator role=manager "' in admin.get(url).text
+    answer = admin.post(f"{url}/role", {"role": "manager"})
+    assert (answer.status_code, answer.location) == (303, f"{url}?role=manager")
+    assert role_of(leaver) == "developer"
+    page = admin.get(answer.location).text
+    assert "3 open tasks go to others at once, and each of them is charged" in page
+    assert 'value="manager" selected' in page
+    assert 'name="is_sure" value="yes"' in page
+    answer = admin.post(f"{url}/role", {"role": "manager", "is_sure": "yes"}, follow_redirects=True)
+    assert "The role is changed. 3 open tasks were handed over to others." in answer.text
+    assert role_of(leaver) == "manager"
+    assert leaver.id not in session.execute(TASKS).scalars()
+
+
+def test_a_role_that_moves_nothing_is_not_asked_about(sign_in, make_user, give_task, role_of):
+    admin = sign_in(make_user("administrator"))
+    manager, busy, idle = make_user("manager"), make_user("developer"), make_user("manager")
+    give_task(manager)
+    for person, role in ((busy, "boss"), (idle, "administrator")):
+        url = f"/people/{person.id}"
+        assert "open tasks go to others" not in admin.get(f"{url}?role={role}").text
+        answer = admin.post(f"{url}/role", {"role": role}, follow_redirects=True)
+        assert "The role is changed.</p>" in answer.text
+        assert role_of(person) == role
+    again = admin.post(f"/people/{busy.id}/role", {"role": "boss"}, follow_redirects=True)
+    assert "Nothing was changed" in again.text
+    assert "The role is changed" not in again.text
+
+
+def test_deactivating_says_how_many_tasks_were_handed_over(sign_in, make_user, give_task):
+    admin = sign_in(make_user("administrator"))
+    manager, leaver = make_user("manager"), make_user("developer")
+    give_task(manager)
+    make_user("other")
+    url = f"/people/{leaver.id}"
+    gone = admin.post(f"{url}/deactivation", follow_redirects=True).text
+    assert "The account is deactivated. One open task was handed over to someone else." in gone
+    assert "Activate</h2>" in gone
+    assert (
+        "The account is activated.</p>"
+        in admin.post(f"{url}/activation", follow_redirects=True).text
+    )
 
 
 def test_nobody_changes_themselves(sign_in, make_user, role_of):

@@ -89,6 +89,20 @@ def test_language_is_the_setting_then_the_cookie_then_the_browsers(sign_in, make
     assert '<html lang="en"' in lang(elsewhere.client, **russian)
 
 
+def test_the_setting_shows_what_was_chosen_in_this_browser(sign_in, make_user, session):
+    browser = sign_in(make_user())
+    browser.client.set_cookie("lang", "ru")
+    browser.client.set_cookie("theme", "dark")
+    page = browser.get("/settings").text
+    assert '<html lang="ru" data-theme="dark"' in page
+    assert 'value="ru" selected' in page
+    assert 'value="dark" selected' in page
+    chosen = {"locale": "", "theme": "", "time_zone": "", "shortcuts": "on"}
+    page = browser.post(DISPLAY, chosen, follow_redirects=True).text
+    assert '<html lang="en">' in page
+    assert 'value="ru" selected' not in page
+
+
 def test_theme_and_language_work_signed_out_and_take_nothing_else(anonymous, session):
     assert anonymous.post("/preferences", {"theme": "dark"}).status_code == 303
     assert 'data-theme="dark"' in anonymous.get("/sign-in").text

@@ -184,6 +184,39 @@ def test_a_token_is_shown_once_in_the_settings(sign_in, make_user, session, app)
     assert app.test_client().get("/api/v1/me/tasks", headers=headers).status_code == 401
 
 
+def test_a_token_that_is_asked_for_again_by_a_reload_is_not_made_again(sign_in, make_user, session):
+    browser = sign_in(make_user())
+    form = {"token_name": "my script", "idempotency_key": "one"}
+    assert "ates_" in browser.post("/settings/tokens", form).text
+    again = browser.post("/settings/tokens", form)
+    assert (again.status_code, again.location) == (303, "/settings")
+    page = browser.get("/settings").text
+    assert "made already, and is shown only once" in page
+    assert "ates_" not in page
+    assert len(session.execute(TOKENS).all()) == 1
+    kept = session.execute(text("SELECT body FROM idempotency_keys")).scalar_one()
+    assert bytes(kept) == b"", "nothing of the secret is kept"
+    browser.post("/settings/tokens", {**form, "idempotency_key": "two"})
+    assert len(session.execute(TOKENS).all()) == 2
+
+
+def test_a_reload_makes_no_second_token_of_a_service_and_no_second_link(
+    sign_in, make_user, session
+):
+    browser = sign_in(make_user("administrator"))
+    service, person = make_user("internalservice"), make_user()
+    for url, made in (
+        (f"/people/{service.id}/tokens", "SELECT count(*) FROM api_tokens"),
+        (f"/people/{person.id}/password", "SELECT count(*) FROM invitations"),
+    ):
+        form = {"token_name": "payments", "idempotency_key": url.replace("/", "-")}
+        assert 'class="secret"' in browser.post(url, form).text
+        again = browser.post(url, form, follow_redirects=True).text
+        assert "made already, and is shown only once" in again
+        assert 'class="secret"' not in again
+        assert session.execute(text(made)).scalar_one() == 1
+
+
 def test_a_stale_session_asks_for_the_password_first(sign_in, make_user, session):
     user = make_user()
     browser = sign_in(user)

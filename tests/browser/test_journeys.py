@@ -201,6 +201,42 @@ def test_an_administrator_looks_after_people(visit):
     expect(page.locator("tbody tr")).to_have_count(1)
 
 
+def test_a_role_that_takes_tasks_away_is_asked_about_first(visit, busy, rows):
+    ((person,),) = rows("SELECT id FROM users WHERE login = %s", busy(2))
+    page = visit("admin").open(f"/people/{person}")
+    page.get_by_role("combobox", name="Role").select_option("boss")
+    page.get_by_role("button", name="Change the role").click()
+    expect(page.get_by_role("status").first).to_have_text("The role is changed.")
+    page.get_by_role("combobox", name="Role").select_option("manager")
+    page.get_by_role("button", name="Change the role").click()
+    sure = page.get_by_role("dialog", name="Are you sure?")
+    expect(sure).to_contain_text("open tasks go to others at once")
+    sure.get_by_role("button", name="Change the role").click()
+    expect(page.get_by_role("status").first).to_contain_text("open tasks were handed over")
+    expect(page.get_by_role("combobox", name="Role")).to_have_value("manager")
+
+
+def test_the_button_that_approves_is_not_named_after_a_person(visit, rows):
+    ((transfer,),) = rows(
+        "SELECT min(id) FROM account_transfers WHERE kind = 'completion_reward'"
+        " AND id NOT IN (SELECT transfer_id FROM corrections)"
+    )
+    page = visit("accountant").open(f"/transfers/{transfer}")
+    page.get_by_label("Reason").fill("A dialog to look at")
+    page.get_by_role("button", name="Ask for its reversal").click()
+    expect(page.locator("main")).to_contain_text("waits for approval")
+    page = visit("admin").open("/analytics")
+    page.get_by_role("link", name=re.compile("Corrections.*waiting for you")).click()
+    row = page.locator("tr", has_text="A dialog to look at")
+    row.get_by_role("button", name="Approve").click()
+    sure = page.get_by_role("dialog", name="Are you sure?")
+    expect(sure.locator("[value=yes]")).to_have_text("Approve the correction")
+    sure.get_by_role("button", name="Cancel").click()
+    row.get_by_role("button", name="Refuse").click()
+    sure.get_by_role("button", name="Refuse the correction").click()
+    expect(row).to_contain_text("refused")
+
+
 def test_one_click_signs_in_to_the_demo_company(visit):
     page = visit().open("/sign-in")
     page.get_by_role("button", name=re.compile("^accountant")).click()

@@ -71,6 +71,17 @@ def test_a_person_is_deactivated_and_a_role_is_changed_beside_it(visit, rows):
     expect(page.locator(".badge", has_text="deactivated")).to_be_visible()
 
 
+def test_a_role_that_takes_tasks_away_is_asked_about_by_the_page(visit, busy, rows):
+    ((person,),) = rows("SELECT id FROM users WHERE login = %s", busy(2))
+    page = visit("admin", scripts=False).open(f"/people/{person}")
+    page.get_by_role("combobox", name="Role").select_option("manager")
+    page.get_by_role("button", name="Change the role").click()
+    expect(page.get_by_role("alert").first).to_contain_text("open tasks go to others at once")
+    expect(page.get_by_role("combobox", name="Role")).to_have_value("manager")
+    page.get_by_role("button", name="Change the role").click()
+    expect(page.get_by_role("status").first).to_contain_text("open tasks were handed over")
+
+
 def test_sessions_and_tokens_are_ended_and_a_person_is_deactivated_each_by_its_own_consent(
     visit, rows
 ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -71,6 +72,48 @@ def test_events_are_paged_and_lead_to_their_transfers(
     assert browser.get("/system/events?cursor=nonsense").status_code == 200
 
 
+def test_events_are_found_by_task_id_and_type(
+    browser: Browser, call: Callable[..., Any], company: Company, make_user: Callable[..., User]
+) -> None:
+    make_user()
+    drafts = [Draft(f"T {n}") for n in range(60)]
+    made = call(tasks.create_tasks, make_user(Role.MANAGER).actor, drafts)
+    call(tasks.reassign_tasks, make_user(Role.MANAGER).actor)
+    task = made[3].task_id
+
+    def ids(url: str) -> list[str]:
+        return re.findall(r'id="event-(\d+)"', browser.get(url).text)
+
+    assert len(ids(f"/system/events?q={task}&type=")) == 2
+    assert len(ids(f"/system/events?q={task}&type=TaskAssigned")) == 1
+    event_id = company.value("SELECT event_id FROM outbox WHERE task_id = :id LIMIT 1", id=task)
+    assert len(ids(f"/system/events?q={str(event_id).upper()}")) == 1
+    assert ids("/system/events?type=BusinessDayClosed") == ids("/system/events?q=999999") == []
+    assert "No events found" in browser.get("/system/events?q=999999").text
+    page = browser.get("/system/events?type=TaskCreated").text
+    assert 'value="TaskCreated" selected' in page
+    assert page.count('id="event-') == 50
+    more = page.split('hx-get="')[1].split('"')[0].replace("&amp;", "&")
+    rest = browser.get(more, htmx=True).text
+    assert (rest.count("TaskCreated</a>"), rest.count('id="event-')) == (10, 10)
+    assert f'href="/tasks/{task}"' in browser.get(f"/system/events?q={task}").text
+
+
+@pytest.mark.parametrize(
+    ("query", "field"), [("q=gate", "q"), (f"q={'9' * 19}", "q"), ("type=Nothing", "type")]
+)
+def test_what_no_event_can_have_is_refused_beside_its_field(
+    browser: Browser, query: str, field: str
+) -> None:
+    answer = browser.get(f"/system/events?{query}")
+    assert answer.status_code == 422
+    assert f'id="field-{field}-error"' in answer.text
+    assert f'aria-describedby="field-{field}-error" aria-invalid="true"' in answer.text
+    if field == "q":
+        assert f'value="{query[2:]}"' in answer.text
+    assert 'id="event-' not in answer.text
+
+
 def test_dead_letters_are_grouped_with_payload_and_cause(browser: Browser, parked: str) -> None:
     page = browser.get("/system/dead-letters").text
     assert page.count("<article") == 1, "both are of one kind"
@@ -112,6 +155,12 @@ def test_a_discard_needs_a_reason_and_is_written_down(
     assert line.details["reason"] == "made by a test"
     assert browser.post("/system/dead-letters/discard", sent).status_code == 404, "only once"
     assert "made by a test" in browser.get("/system/dead-letters").text
+
+
+def test_rules_are_written_with_the_apostrophes_of_other_texts(browser: Browser) -> None:
+    page = browser.get("/system").text
+    assert "each account\N{RIGHT SINGLE QUOTATION MARK}s day is the sum of its transfers" in page
+    assert "&#39;s" not in page
 
 
 def test_a_dead_guardian_is_seen(

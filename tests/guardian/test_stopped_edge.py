@@ -39,6 +39,7 @@ def test_the_page_stops_with_a_reason_and_the_password(
     shown = browser.get("/system").text
     assert "INC-" in shown
     assert "a drill" in shown
+    assert shown.count("Changes are stopped.") == 1, "the banner alone"
     assert company.value("SELECT status FROM system_state") == "stopped"
 
 
@@ -101,6 +102,22 @@ def test_changes_answer_503_and_reading_goes_on(
     assert browser.get("/healthz").status_code == browser.get("/readyz").status_code == 200
     form = {"login": worker.login, "password": worker.password}
     assert anonymous.post("/sign-in", form).status_code == 303
+
+
+def test_a_refused_change_says_why_in_sentences_of_the_readers_language(
+    app: Flask,
+    sign_in: Callable[[User], Browser],
+    make_user: Callable[..., User],
+    call: Callable[..., Any],
+) -> None:
+    browser = sign_in(make_user())
+    incident = call(stop, None, reason="drill", origin="command line")
+    app.extensions["ates-system-state"] = None
+    english = browser.post("/tasks", {"name": "x"}).text
+    assert f"Changes are stopped, incident {incident}: drill.</strong>" in english
+    browser.client.set_cookie("lang", "ru")
+    russian = browser.post("/tasks", {"name": "x"}).text
+    assert f"Изменения остановлены, инцидент {incident}: drill.</strong>" in russian
 
 
 def test_the_relay_waits_and_parks_nothing(

@@ -141,6 +141,28 @@ def test_a_correction_is_in_the_mail_with_its_sign(
     assert f"Corrected: +${fee.amount / 100:.2f} (eve)" in text
 
 
+def test_a_correction_that_waits_is_in_the_mail(
+    board: Board,
+    morning: Morning,
+    reader: Any,
+    mail_server: Any,
+    make_user: Callable[..., Any],
+) -> None:
+    server, company = mail_server(), board.company
+    board.give(reader("ann", digest="off"))
+    company.post()
+    [fee] = company.rows("SELECT id, amount FROM account_transfers")
+    root = reader("root")
+    company.rows("UPDATE users SET role = 'administrator' WHERE id = :id RETURNING id", id=root.id)
+    company.call(request_correction, make_user("accountant", "eve").actor, fee.id, reason="twice")
+    board.relay()
+    assert morning.queue() == 1
+    company.call(send_due_mail)
+    [message] = server.temper.given
+    text = message.get_body(("plain",)).get_content()
+    assert f"Correction to approve: +${fee.amount / 100:.2f} (eve)" in text
+
+
 def test_the_mail_says_it_as_text_and_html(
     board: Board, morning: Morning, reader: Any, mail_server: Any
 ) -> None:

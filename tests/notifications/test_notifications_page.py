@@ -73,6 +73,34 @@ def test_a_correction_says_how_much_and_why_and_leads_to_its_line(
     assert f'id="line-{done.reversal_id}"' in browser.get(url.replace("&amp;", "&")).text
 
 
+def test_a_correction_that_waits_rings_and_leads_to_the_decision(
+    board: Board, ann: Any, make_user: Callable[..., Any], sign_in: Callable[..., Any]
+) -> None:
+    company = board.company
+    board.give(ann, by=ann)
+    company.post()
+    [fee] = company.rows("SELECT id, amount FROM account_transfers")
+    root, eve = make_user("administrator"), make_user("accountant", "eve")
+    browser = sign_in(root)
+    assert "waiting for you" not in browser.get("/analytics").text
+    asked = company.call(request_correction, eve.actor, fee.id, reason="<charged> twice")
+    board.relay()
+    assert bell(browser, "/people") == "1"
+    page = browser.get("/notifications").text
+    assert "Waits for you</span>" in page
+    assert f"Correction of +${fee.amount / 100:.2f}</a>" in page
+    assert "&lt;charged&gt; twice" in page
+    assert f'href="/corrections#correction-{asked.id}"' in page
+    waiting = '<span class="badge warn">1<span class="visually-hidden"> waiting for you</span>'
+    assert waiting in browser.get("/analytics").text
+    browser.post(f"/corrections/{asked.id}/refusal")
+    board.relay()
+    assert waiting not in browser.get("/analytics").text
+    page = sign_in(eve).get("/notifications").text
+    assert "Refused</span>" in page
+    assert f"by {root.login}" in page
+
+
 def test_many_tasks_of_one_cause_are_one_line_that_names_some(
     board: Board, ann: Any, bob: Any, browser: Any
 ) -> None:

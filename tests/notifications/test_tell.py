@@ -25,8 +25,14 @@ INSERT INTO outbox (event_id, type, schema_version, task_id, user_id, actor_id, 
 SELECT event_id, type, schema_version, task_id, user_id, actor_id, occurred_at FROM outbox
 RETURNING id
 """
+CORRECTIONS_TOLD = """
+SELECT u.login, n.asked, n.approved, n.refused, a.login AS actor
+FROM notifications n JOIN users u ON u.id = n.user_id JOIN users a ON a.id = n.actor_id
+WHERE n.asked + n.approved + n.refused > 0
+"""
 COUNTS = """
-SELECT n.given + n.kept + n.taken + n.paid + n.corrected AS said, count(e.event_id) AS there
+SELECT n.given + n.kept + n.taken + n.paid + n.corrected + n.asked + n.approved + n.refused AS said,
+       count(e.event_id) AS there
 FROM notifications n LEFT JOIN notification_events e ON e.notification_id = n.id
 GROUP BY n.id
 """
@@ -136,7 +142,8 @@ def test_a_correction_is_told_to_whom_it_concerns_with_its_reason(
     asked = company.call(
         accounting.request_correction, asker.actor, fee.id, reason="charged by mistake"
     )
-    assert board.told() == [], "nothing is reversed yet"
+    board.relay()
+    assert not queries.lines_of(company.session, ann.id), "nothing is reversed yet"
     done = company.call(accounting.approve_correction, approver.actor, asked.id)
     board.relay()
     [line] = queries.lines_of(company.session, ann.id)
@@ -147,6 +154,59 @@ def test_a_correction_is_told_to_whom_it_concerns_with_its_reason(
     company.rows(FROM_THE_START)
     board.relay()
     assert len(queries.lines_of(company.session, ann.id)) == 1
+
+
+@pytest.fixture
+def fee(board: Board, ann: Any) -> int:
+    """A transfer of ann's."""
+    board.give(ann, by=ann)
+    board.company.post()
+    return int(board.company.value("SELECT id FROM account_transfers"))
+
+
+def corrections_told(board: Board) -> list[tuple[Any, ...]]:
+    """Relay, and say what corrections told: to whom, asked, approved, refused, by whom."""
+    board.relay()
+    return sorted(tuple(row) for row in board.company.rows(CORRECTIONS_TOLD))
+
+
+def test_a_correction_is_told_to_those_who_may_approve_it_and_then_to_who_asked(
+    board: Board, fee: int, make_user: Callable[..., Any]
+) -> None:
+    company = board.company
+    eve, pat = make_user("accountant", "eve"), make_user("accountant", "pat")
+    root, gone = make_user("administrator", "root"), make_user("administrator", "gone")
+    company.rows("UPDATE users SET is_active = false WHERE id = :id RETURNING id", id=gone.id)
+    asked = company.call(accounting.request_correction, eve.actor, fee, reason="by mistake")
+    waiting = [("pat", 1, 0, 0, "eve"), ("root", 1, 0, 0, "eve")]
+    assert corrections_told(board) == waiting
+    [line] = queries.lines_of(company.session, root.id)
+    [told] = line.told
+    amount = company.value("SELECT amount FROM account_transfers WHERE id = :id", id=fee)
+    assert (told.kind, told.cents, told.name) == ("asked", amount, "by mistake")
+    assert told.correction_id == asked.id
+    company.call(accounting.approve_correction, pat.actor, asked.id)
+    assert corrections_told(board) == [("eve", 0, 1, 0, "pat"), *waiting]
+    company.rows(FROM_THE_START)
+    assert corrections_told(board) == [("eve", 0, 1, 0, "pat"), *waiting]
+    assert all(row.said == row.there for row in company.rows(COUNTS))
+    company.post()
+    assert not company.broken_rules()
+
+
+def test_a_refusal_is_told_to_who_asked_and_taking_back_to_nobody(
+    board: Board, fee: int, make_user: Callable[..., Any]
+) -> None:
+    company = board.company
+    eve, root = make_user("accountant", "eve"), make_user("administrator", "root")
+    asked = company.call(accounting.request_correction, eve.actor, fee, reason="x")
+    board.relay()
+    company.call(accounting.refuse_correction, root.actor, asked.id)
+    told = [("eve", 0, 0, 1, "root"), ("root", 1, 0, 0, "eve")]
+    assert corrections_told(board) == told
+    again = company.call(accounting.request_correction, eve.actor, fee, reason="y")
+    company.call(accounting.refuse_correction, eve.actor, again.id)
+    assert corrections_told(board) == told, "what is decided before it was told waits for nobody"
 
 
 def test_completing_is_told_to_nobody_and_a_payout_to_whom_it_was_paid(

@@ -326,6 +326,8 @@ def test_pages_say_what_is_archived_and_readers_are_waited_for(
     transfer = old.rows("SELECT id, event_id, task_id FROM account_transfers ORDER BY id")[0]
     admin, accountant = sign_in(make_user("administrator")), sign_in(make_user("accountant"))
     assert f"{made.events} events in 1 file" in admin.get("/system/events").text
+    found = admin.get(f"/system/events?q={transfer.event_id}")
+    assert (found.status_code, found.location) == (303, f"/system/events/{transfer.event_id}")
     event = admin.get(f"/system/events/{transfer.event_id}")
     assert event.status_code == 200
     assert made.file in event.text

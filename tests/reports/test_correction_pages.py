@@ -72,6 +72,24 @@ def test_a_refusal_moves_nothing(week: Week, sign_in: Any, transfer_id: int) -> 
     assert sign_in(week.second).post("/corrections/999/approval").status_code == 404
 
 
+def test_whoever_decides_sees_the_task_and_is_asked_before_either_answer(
+    week: Week, sign_in: Any, make_user: Any, transfer_id: int
+) -> None:
+    sign_in(week.accountant).post(f"/transfers/{transfer_id}/correction", {"reason": "x"})
+    task_id = week.company.value(
+        "SELECT task_id FROM account_transfers WHERE id = :id", id=transfer_id
+    )
+    administrator = sign_in(make_user("administrator"))
+    page = administrator.get("/corrections").text
+    row = page.split('<tr id="correction-')[1].split("</tr>")[0]
+    assert f'href="/tasks/{task_id}"' in row
+    assert "/transfers/" not in row
+    assert administrator.get(f"/tasks/{task_id}").status_code == 200
+    assert row.count("data-confirm=") == row.count('class="sure"') == 2
+    assert 'data-confirm-label="Approve the correction"' in row
+    assert 'data-confirm-label="Refuse the correction"' in row
+
+
 def test_administrators_decide_and_others_see_nothing(
     week: Week, sign_in: Any, make_user: Any
 ) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.accounting.commands.closing import OPEN_DAY
-from app.events import TransferReversed
+from app.events import CorrectionRefused, CorrectionRequested, Event, TransferReversed
 from app.kernel import audit, settings
 from app.kernel.actor import Actor
 from app.kernel.db import command, sql
@@ -126,6 +126,7 @@ def request_correction(
         raise Conflict("This transfer is reversed, or asked to be, already") from error
     _record(session, actor, "request_correction", transfer.user_id, names | {"id": correction_id})
     if session.execute(SECOND_PERSON, {"actor_id": actor.user_id}).scalar_one():
+        _tell(session, actor, CorrectionRequested, transfer, correction_id)
         return Correction(correction_id, "requested", None)
     return _reverse(session, actor, _locked(session, correction_id), alone=True)
 
@@ -155,6 +156,8 @@ def refuse_correction(
     note = _text(note, "note", required=False)
     _decide(session, actor, correction_id, state="refused", note=note or None)
     _record(session, actor, "refuse_correction", None, {"id": correction_id})
+    transfer = session.execute(TRANSFER, {"transfer_id": correction.transfer_id}).one()
+    _tell(session, actor, CorrectionRefused, transfer, correction_id)
     return Correction(correction.id, "refused", None)
 
 
@@ -169,19 +172,26 @@ def _locked(session: Session, correction_id: int) -> Any:
 
 def _reverse(session: Session, actor: Actor, correction: Any, *, alone: bool) -> Correction:
     transfer = session.execute(TRANSFER, {"transfer_id": correction.transfer_id}).one()
-    event_id, _ = emit(
-        session,
-        TransferReversed,
-        task_id=transfer.task_id,
-        user_id=transfer.user_id,
-        actor_id=actor.user_id,
-        payload={"transfer_id": transfer.id, "correction_id": correction.id},
-    )
+    event_id = _tell(session, actor, TransferReversed, transfer, correction.id)
     reversal_id = _post(session, transfer, event_id, correction.reason)
     _decide(session, actor, correction.id, state="done", alone=alone, reversal_id=reversal_id)
     details = {"id": correction.id, "transfer_id": transfer.id, "reversal_id": reversal_id}
     _record(session, actor, "reverse_transfer", transfer.user_id, details)
     return Correction(correction.id, "done", reversal_id)
+
+
+def _tell(
+    session: Session, actor: Actor, event: type[Event], transfer: Any, correction_id: int
+) -> UUID:
+    event_id, _ = emit(
+        session,
+        event,
+        task_id=transfer.task_id,
+        user_id=transfer.user_id,
+        actor_id=actor.user_id,
+        payload={"transfer_id": transfer.id, "correction_id": correction_id},
+    )
+    return event_id
 
 
 def _post(session: Session, transfer: Any, event_id: UUID, reason: str) -> int:

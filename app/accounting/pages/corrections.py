@@ -18,6 +18,7 @@ from app.web import htmx
 from app.web.access import current_actor, requires
 from app.web.forms import Form
 from app.web.idempotency import idempotent
+from app.web.language import translated
 
 
 @blueprint.get("/transfers/<int:transfer_id>")
@@ -80,6 +81,20 @@ def refuse_correction(correction_id: int) -> Response:
     )
 
 
+@blueprint.app_context_processor
+def _for_links() -> dict[str, Any]:
+    """What a link to the corrections counts; asked for where such a link is, and only there."""
+    return {"waiting_corrections": _waiting}
+
+
+def _waiting() -> str:
+    """How many corrections wait for the reader, as it is written: nothing for none."""
+    count = queries.waiting_corrections(db.session(), current_actor().user_id)
+    if count >= queries.WAITING_MAX:
+        return f"{queries.WAITING_MAX - 1}+"
+    return str(count) if count else ""
+
+
 def _decide(decide: Any, words: str) -> Response:
     try:
         decide()
@@ -92,7 +107,7 @@ def _decide(decide: Any, words: str) -> Response:
 
 def _words(error: AtesError) -> str:
     fields = error.fields.values() if isinstance(error, BadInput) else ()
-    return str(gettext(next(iter(fields), error.message)))
+    return translated(next(iter(fields), error.message))
 
 
 def _transfer_page(transfer_id: int, form: Form, *, status: int = 200) -> Response:

@@ -43,13 +43,19 @@ from app.accounting.queries.sums import (
     sums_by_person,
     totals,
 )
-from app.accounting.queries.tracing import corrections, transfer_of
+from app.accounting.queries.tracing import (
+    WAITING_MAX,
+    corrections,
+    transfer_of,
+    waiting_corrections,
+)
 from app.kernel.periods import Period, named_period, parse_day, parse_period
 
 __all__ = [
     "KINDS",
     "PAGE",
     "PAGE_MAX",
+    "WAITING_MAX",
     "Balance",
     "LedgerFilter",
     "Lines",
@@ -92,4 +98,5 @@ __all__ = [
     "totals",
     "transfer_lines",
     "transfer_of",
+    "waiting_corrections",
 ]

@@ -41,7 +41,8 @@ WHERE t.id = :transfer_id
 CORRECTIONS = sql("""
 SELECT c.id, c.transfer_id, c.reason, c.state, c.requested_at, c.requested_by, c.decided_at,
        c.decided_alone, c.note, c.reversal_id, asker.login AS asker, decider.login AS decider,
-       t.kind, t.delta_balance, t.business_day, a.user_id, u.login, k.name AS task_name
+       t.kind, t.delta_balance, t.business_day, a.user_id, u.login,
+       t.task_id, k.name AS task_name
 FROM corrections c
 JOIN account_transfers t ON t.id = c.transfer_id
 JOIN accounts a ON a.id = t.owner_account_id
@@ -51,6 +52,12 @@ LEFT JOIN users decider ON decider.id = c.decided_by
 LEFT JOIN tasks k ON k.id = t.task_id
 ORDER BY c.state <> 'requested', c.id DESC LIMIT :limit
 """)
+# How many corrections wait for a decision of somebody else than who asked, up to a bound.
+WAITING = sql("""
+SELECT count(*) FROM (SELECT FROM corrections
+                      WHERE state = 'requested' AND requested_by <> :user_id LIMIT :at_most) AS b
+""")
+WAITING_MAX = 100
 
 
 def transfer_of(session: Session, transfer_id: int) -> Any:
@@ -59,6 +66,12 @@ def transfer_of(session: Session, transfer_id: int) -> Any:
     if row is None:
         raise NotFound("There is no such transfer")
     return row
+
+
+def waiting_corrections(session: Session, user_id: int) -> int:
+    """How many corrections wait that somebody may decide, counted up to WAITING_MAX."""
+    names = {"user_id": user_id, "at_most": WAITING_MAX}
+    return int(session.execute(WAITING, names).scalar_one())
 
 
 def corrections(session: Session, *, limit: int = 200) -> Sequence[Any]:

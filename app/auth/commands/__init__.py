@@ -1,6 +1,7 @@
 """Writes of the context. An actor of None is the operator at the command line."""
 
 from app.auth.commands.accounts import (
+    Changed,
     change_role,
     create_user,
     register_user,
@@ -32,6 +33,7 @@ from app.auth.commands.sessions import (
 from app.auth.commands.tokens import IssuedToken, issue_token, revoke_token
 
 __all__ = [
+    "Changed",
     "Display",
     "IssuedToken",
     "WrongCredentials",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
@@ -35,6 +37,22 @@ SELECT count(*) FROM users WHERE role = 'administrator' AND is_active AND id <> 
 """)
 SET_ROLE = sql("UPDATE users SET role = CAST(:role AS user_role) WHERE id = :id")
 SET_ACTIVE = sql("UPDATE users SET is_active = :is_active WHERE id = :id")
+# How many open tasks somebody has. Locked in the order of a hand-over: none is completed meanwhile.
+OPEN_TASKS = sql("""
+SELECT count(*) FROM (
+  SELECT FROM tasks WHERE assigned_to = :id AND NOT is_finished ORDER BY id FOR NO KEY UPDATE) AS t
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a change of a person's role or activity did: open tasks given to others, if any."""
+
+    is_new: bool
+    handed_over: int = 0
+
+
+NOTHING_CHANGED = Changed(is_new=False)
 
 
 @command
@@ -87,7 +105,9 @@ def create_user(
 
 
 @command
-def change_role(session: Session, actor: Actor | None, *, user_id: int, role: Role | str) -> None:
+def change_role(
+    session: Session, actor: Actor | None, *, user_id: int, role: Role | str
+) -> Changed:
     """Give a person another role, from their next request on.
 
     One who can no longer be assigned tasks hands the open ones over in the same transaction.
@@ -97,7 +117,7 @@ def change_role(session: Session, actor: Actor | None, *, user_id: int, role: Ro
     user = _lock(session, actor, user_id)
     old_role = Role(user.role)
     if old_role is new_role:
-        return
+        return NOTHING_CHANGED
     if not policies.may_become(old_role, new_role):
         raise Conflict("A service stays a service, and a person a person")
     if user.is_active and old_role is Role.ADMINISTRATOR:
@@ -105,28 +125,28 @@ def change_role(session: Session, actor: Actor | None, *, user_id: int, role: Ro
     session.execute(SET_ROLE, {"id": user_id, "role": new_role.value})
     details = {"from": old_role.value, "to": new_role.value}
     _record(session, "change_role", actor, user_id, details)
-    if user.is_assignable and new_role not in ASSIGNABLE:
-        _hand_over(session, actor, user_id)
+    leaves = user.is_assignable and new_role not in ASSIGNABLE
+    return Changed(is_new=True, handed_over=_hand_over(session, actor, user_id) if leaves else 0)
 
 
 @command
-def set_active(session: Session, actor: Actor | None, *, user_id: int, is_active: bool) -> None:
-    """Let a person in again, or deactivate them: their sessions and tokens end at once.
+def set_active(session: Session, actor: Actor | None, *, user_id: int, is_active: bool) -> Changed:
+    """Activate a person, or deactivate them: their sessions and tokens end at once.
 
     Open tasks are handed over as in `change_role`. Raises as it does.
     """
     user = _lock(session, actor, user_id)
     if user.is_active == is_active:
-        return
+        return NOTHING_CHANGED
     if not is_active and Role(user.role) is Role.ADMINISTRATOR:
         _keep_an_administrator(session, user_id)
     session.execute(SET_ACTIVE, {"id": user_id, "is_active": is_active})
     _record(session, "activate" if is_active else "deactivate", actor, user_id, {})
     if is_active:
-        return
+        return Changed(is_new=True)
     end_access(session, user_id, keep_session=None)
-    if user.is_assignable:
-        _hand_over(session, actor, user_id)
+    leaves = user.is_assignable
+    return Changed(is_new=True, handed_over=_hand_over(session, actor, user_id) if leaves else 0)
 
 
 def _insert(session: Session, account: NewAccount) -> int | None:
@@ -174,10 +194,13 @@ def _keep_an_administrator(session: Session, user_id: int) -> None:
         raise Conflict("This is the last administrator: make another one first")
 
 
-def _hand_over(session: Session, actor: Actor | None, user_id: int) -> None:
+def _hand_over(session: Session, actor: Actor | None, user_id: int) -> int:
+    """Give the open tasks of `user_id` to others; returns how many there were."""
+    open_tasks: int = session.execute(OPEN_TASKS, {"id": user_id}).scalar_one()
     # The operator at the command line has no account: the tasks' log then names the leaver.
     actor_id = actor.user_id if actor else user_id
     announce(session, EmployeeUnassignable, user_id=user_id, actor_id=actor_id)
+    return open_tasks
 
 
 def _record(

@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from flask import Response, current_app, flash, request, url_for
-from flask_babel import gettext
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext, ngettext
 from sqlalchemy import Row
 
 from app.auth import commands, queries
@@ -15,15 +16,17 @@ from app.auth.pages.reauthentication import needs_password, reauthenticate
 from app.auth.pages.words import role_choices
 from app.kernel.db import db
 from app.kernel.errors import BadInput, Conflict, NotFound
-from app.kernel.policy import HUMANS, Role
+from app.kernel.policy import ASSIGNABLE, HUMANS, Role
 from app.kernel.settings import Settings
 from app.web.access import current_actor, current_user, requires
 from app.web.forms import Form
 from app.web.htmx import go_to, page
-from app.web.idempotency import idempotent
+from app.web.idempotency import idempotent, run_shown_once
 
 MAX_SEARCH_LENGTH = 100
 SERVICE_TOKEN_DAYS = 90
+# People with these roles are assigned no tasks.
+LEAVING = HUMANS - ASSIGNABLE
 
 
 @blueprint.get("/people")
@@ -56,21 +59,26 @@ def create_person() -> Response:
 @blueprint.get("/people/<int:user_id>")
 @requires("manage_people")
 def person(user_id: int) -> Response:
-    """One person: role, state, sessions, tokens."""
-    return _person_page(user_id, Form())
+    """One person: role, state, sessions, tokens; with `role`, asks whether they shall have it."""
+    return _person_page(user_id, Form(), asked_role=request.args.get("role", ""))
 
 
 @blueprint.post("/people/<int:user_id>/role")
 @requires("manage_people")
 def change_role(user_id: int) -> Response:
-    """Give a person another role; who can no longer be assigned hands over their open tasks."""
+    """Give a person another role; who can no longer be assigned hands over their open tasks.
+
+    That charges others at once: it is asked first, by a script, or by the page where there is none.
+    """
     form = Form.sent("role")
     try:
         reauthenticate()
-        commands.change_role(current_actor(), user_id=user_id, role=form["role"])
+        if request.form.get("is_sure") != "yes" and _hands_over(_found(user_id), form["role"]):
+            return go_to(url_for("auth.person", user_id=user_id, role=form["role"]))
+        changed = commands.change_role(current_actor(), user_id=user_id, role=form["role"])
     except (BadInput, Conflict) as error:
         return _person_page(user_id, form.refuse(error), error.status)
-    return _back_to(user_id, gettext("The role is changed."))
+    return _back_to(user_id, _done(changed, gettext("The role is changed.")))
 
 
 @blueprint.post("/people/<int:user_id>/deactivation")
@@ -83,7 +91,7 @@ def deactivate(user_id: int) -> Response:
 @blueprint.post("/people/<int:user_id>/activation")
 @requires("manage_people")
 def activate(user_id: int) -> Response:
-    """Let a deactivated person in again."""
+    """Activate a deactivated person: they can sign in again."""
     return _set_active(user_id, is_active=True)
 
 
@@ -98,45 +106,82 @@ def end_access(user_id: int) -> Response:
 
 @blueprint.post("/people/<int:user_id>/password")
 @requires("manage_people")
-def reset_password(user_id: int) -> Response:
+def reset_password(user_id: int) -> ResponseReturnValue:
     """Show, once, a link with which the person chooses a new password."""
     try:
         reauthenticate()
     except BadInput as error:
         return _person_page(user_id, Form().refuse(error), error.status)
+    return run_shown_once(lambda: _password_link(user_id), lambda: _shown_already(user_id))
+
+
+@blueprint.post("/people/<int:user_id>/tokens")
+@requires("manage_people")
+def create_service_token(user_id: int) -> ResponseReturnValue:
+    """Show, once, a new API token of a service, which cannot make one itself."""
+    form = Form.sent("token_name")
+    try:
+        _must_be_a_service(user_id)
+        reauthenticate()
+    except (BadInput, Conflict) as error:
+        return _person_page(user_id, form.refuse(error), error.status)
+    return run_shown_once(lambda: _service_token(user_id, form), lambda: _shown_already(user_id))
+
+
+def _password_link(user_id: int) -> Response:
     token = commands.invite_to_reset_password(current_actor(), user_id=user_id)
     settings: Settings = current_app.config["SETTINGS"]
     link = settings.public_url + url_for("auth.invitation", token=token)
     return _person_page(user_id, Form(), password_link=link)
 
 
-@blueprint.post("/people/<int:user_id>/tokens")
-@requires("manage_people")
-def create_service_token(user_id: int) -> Response:
-    """Show, once, a new API token of a service, which cannot make one itself."""
-    form = Form.sent("token_name")
+def _service_token(user_id: int, form: Form) -> Response:
     try:
-        _must_be_a_service(user_id)
-        reauthenticate()
         issued = commands.issue_token(
             current_actor(),
             user_id=user_id,
             name=form["token_name"].strip(),
             lifetime=timedelta(days=SERVICE_TOKEN_DAYS),
         )
-    except (BadInput, Conflict) as error:
+    except BadInput as error:
         return _person_page(user_id, form.refuse(error), error.status)
     return _person_page(user_id, Form(), new_token=issued.token)
+
+
+def _shown_already(user_id: int) -> Response:
+    return _back_to(user_id, gettext("That was made already, and is shown only once."))
 
 
 def _set_active(user_id: int, *, is_active: bool) -> Response:
     try:
         reauthenticate()
-        commands.set_active(current_actor(), user_id=user_id, is_active=is_active)
+        changed = commands.set_active(current_actor(), user_id=user_id, is_active=is_active)
     except (BadInput, Conflict) as error:
         return _person_page(user_id, Form().refuse(error), error.status)
-    done = gettext("The account is active.") if is_active else gettext("The account is closed.")
-    return _back_to(user_id, done)
+    activated, deactivated = (
+        gettext("The account is activated."),
+        gettext("The account is deactivated."),
+    )
+    return _back_to(user_id, _done(changed, activated if is_active else deactivated))
+
+
+def _done(changed: commands.Changed, words: str) -> str:
+    """What is said afterwards: `words`, and how many tasks others have now."""
+    if not changed.is_new:
+        return str(gettext("Nothing was changed: it was so already."))
+    if not changed.handed_over:
+        return words
+    told = ngettext(
+        "One open task was handed over to someone else.",
+        "%(num)s open tasks were handed over to others.",
+        changed.handed_over,
+    )
+    return f"{words} {told}"
+
+
+def _hands_over(somebody: Row[Any], role: str) -> bool:
+    """Whether with that role a person could no longer be assigned the open tasks that they have."""
+    return bool(role in LEAVING and somebody.is_assignable and somebody.open_tasks)
 
 
 def _back_to(user_id: int, done: str) -> Response:
@@ -174,19 +219,28 @@ def _people_page(form: Form, status: int = 200) -> Response:
     )
 
 
-def _person_page(user_id: int, form: Form, status: int = 200, **shown_once: str) -> Response:
-    """The person's page; `password_link` and `new_token` are secrets that are shown this once."""
+def _person_page(
+    user_id: int, form: Form, status: int = 200, *, asked_role: str = "", **shown_once: str
+) -> Response:
+    """The person's page; `password_link` and `new_token` are secrets that are shown this once.
+
+    Where `asked_role` would take the person's open tasks from them, it asks whether it shall.
+    """
     somebody = _found(user_id)
     is_service = somebody.role == Role.INTERNALSERVICE
     is_self = user_id == current_user().id
+    asked = _hands_over(somebody, asked_role)
+    role = asked_role if asked else somebody.role
     return page(
         "auth/person.html",
         None,
         status,
         person=somebody,
-        form=Form({"role": somebody.role, **form.values}, form.errors),
+        form=Form({"role": role, **form.values}, form.errors),
         role_choices=role_choices({Role.INTERNALSERVICE} if is_service else HUMANS),
         can_change_role=not is_self and not is_service,
+        asked=asked,
+        leaving=sorted(LEAVING) if _hands_over(somebody, Role.MANAGER) else [],
         can_deactivate=not is_self and somebody.is_active,
         can_activate=not somebody.is_active,
         can_reset_password=somebody.is_active and not is_service,

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from flask import Response, flash, url_for
+from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from sqlalchemy import Row
 
@@ -21,7 +22,15 @@ from app.web.access import current_actor, current_user, requires
 from app.web.flashes import flash_undo
 from app.web.forms import Form
 from app.web.htmx import go_to, page
-from app.web.language import LANGUAGE_COOKIE, THEME_COOKIE, refresh, remember
+from app.web.idempotency import run_shown_once
+from app.web.language import (
+    LANGUAGE_COOKIE,
+    THEME_COOKIE,
+    chosen_language,
+    chosen_theme,
+    refresh,
+    remember,
+)
 from app.web.sessions import SignedIn
 
 TOKEN_DAYS = 90
@@ -104,12 +113,20 @@ def end_other_sessions() -> Response:
 
 @blueprint.post("/settings/tokens")
 @requires("see_own_settings")
-def create_token() -> Response:
+def create_token() -> ResponseReturnValue:
     """Show, once, a new API token of one's own."""
     form = Form.sent("token_name")
     try:
         reauthenticate()
-        actor = current_actor()
+    except BadInput as error:
+        return _page(form.refuse(error), error.status)
+    made = gettext("That token was made already, and is shown only once.")
+    return run_shown_once(lambda: _new_token(form), lambda: _back(made))
+
+
+def _new_token(form: Form) -> Response:
+    actor = current_actor()
+    try:
         issued = commands.issue_token(
             actor,
             user_id=actor.user_id,
@@ -162,10 +179,13 @@ def _page(form: Form, status: int = 200, *, new_token: str | None = None) -> Res
 
 
 def _display_of(user: SignedIn) -> dict[str, str]:
-    """How pages are shown to the person now, as the form's fields hold it."""
+    """How pages are shown to the person now, as the form's fields hold it.
+
+    What was chosen in this browser before signing in counts where the person chose nothing.
+    """
     return {
-        "locale": user.locale or "",
-        "theme": user.theme or "",
+        "locale": chosen_language() or "",
+        "theme": chosen_theme() or "",
         "time_zone": user.time_zone or "",
         "shortcuts": "on" if user.shortcuts else "off",
     }

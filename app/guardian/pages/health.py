@@ -36,11 +36,10 @@ def stop() -> Response:
     try:
         reason = commands.checked_reason(form["reason"])
         confirm_password()
-        incident = commands.stop(current_actor(), reason=reason, origin="page")
+        commands.stop(current_actor(), reason=reason, origin="page")
     except BadInput as error:
         return _page(form.refuse(error), error.status)
-    stopped.forget()
-    flash(gettext("Changes are stopped. Incident %(id)s.", id=incident), "warning")
+    stopped.forget()  # so that the banner of the next page says it
     return go_to(url_for("guardian.health"))
 
 
