@@ -34,6 +34,7 @@ from tests.flows.running import Running, started
 
 DAYS = 8  # a week of history fills every page, and is told sooner than a month
 WIDE, TALL = 1280, 900
+MORE_TASKS = 150  # some six for each
 
 
 @pytest.fixture(scope="session")
@@ -144,12 +145,28 @@ def rows(system: Running) -> Callable[..., list[Any]]:
 
 
 @pytest.fixture(scope="session")
-def busy(rows: Callable[..., list[Any]]) -> Callable[[int], str]:
+def busy(
+    system: Running, rows: Callable[..., list[Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[int], str]:
+    """The login of somebody with open tasks whom no test has had, while there is one.
+
+    How much the demo company has open depends on the time of day. When nobody is left, tasks are
+    imported, and everybody can be had again.
+    """
     taken: set[str] = set()
+    backlog = tmp_path_factory.mktemp("backlog") / "backlog.csv"
+
+    def free(at_least: int) -> list[str]:
+        return [login for (login,) in rows(BUSY, at_least) if login not in taken]
 
     def busy(at_least: int) -> str:
-        free = [login for (login,) in rows(BUSY, at_least) if login not in taken]
-        taken.add(free[0])
-        return free[0]
+        if not free(at_least):
+            backlog.write_text("\n".join(["Summary", *["Fill the day"] * MORE_TASKS]))
+            done = system.ates("import-tasks", str(backlog))
+            assert done.returncode == 0, done.stderr
+            taken.clear()
+        login = free(at_least)[0]
+        taken.add(login)
+        return login
 
     return busy
