@@ -239,7 +239,7 @@ def for_readme(studio: Studio) -> None:
     )
     pictures = {
         "my-tasks": (Scene(employee, "/tasks/mine"), ("en", "light", 1280), 760),
-        "report": (Scene("accountant", "/report"), ("en", "dark", 1280), 900),
+        "report": (Scene("accountant", "/report"), ("en", "dark", 1280), 820),
         "story": (Scene("accountant", f"/tasks/{task[0][0]}"), ("en", "light", 1280), 560),
         "event-flow": (Scene("admin", "/system/events"), ("en", "light", 360), 740),
     }
