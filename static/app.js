@@ -94,7 +94,15 @@
     });
   });
 
+  // What a page still waits for when it is left fails in some browsers: that is no news.
+  let isLeaving = false;
+  window.addEventListener("beforeunload", () => {
+    isLeaving = true;
+    setTimeout(() => (isLeaving = false), 2000); // a download leaves nothing
+  });
+
   document.addEventListener("htmx:error", (event) => {
+    if (isLeaving) return;
     const { ctx } = event.detail;
     if (ctx?.quiet) return leaveStale(event);
     if (ctx && isWatched(ctx)) return lose();
@@ -135,7 +143,8 @@
   document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => ctx.quiet || await_(ctx));
   document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => arrived(ctx));
   document.addEventListener("submit", (event) => event.defaultPrevented || await_(event.target));
-  window.addEventListener("pageshow", () => [...awaited.keys()].forEach(arrived));
+  // A page that a browser had kept aside is as old as that: its session may have ended since.
+  window.addEventListener("pageshow", ({ persisted }) => (persisted ? location.reload() : [...awaited.keys()].forEach(arrived)));
 
   // --- Toasts ------------------------------------------------------------------------------------
   function toast({ title, advice, requestId, source, isOld, link }) {
@@ -291,8 +300,15 @@
     if (target.matches(".nav :focus-visible")) target.scrollIntoView({ block: "nearest", inline: "nearest" });
   });
 
+  // A press beside a dialog closes it, also where the browser knows no closedby.
+  function isBeside(dialog, { clientX, clientY }) {
+    const box = dialog.getBoundingClientRect();
+    return clientX < box.left || clientX > box.right || clientY < box.top || clientY > box.bottom;
+  }
+
   // --- Clicks and changes ------------------------------------------------------------------------
   document.addEventListener("click", (event) => {
+    if (event.target.matches("dialog[open]") && !("closedBy" in event.target) && isBeside(event.target, event)) event.target.close();
     const at = (selector) => event.target.closest(selector);
     at("[data-toast-close]")?.closest(".toast").remove();
     if (at("[data-toast-reload]")) location.reload();
@@ -421,7 +437,7 @@
       else if (answer.status !== 304) return;
       show();
     } catch {
-      lose();
+      if (!isLeaving) lose();
     }
     later();
   }
