@@ -43,7 +43,7 @@ _OF_ID = "o.event_id = CAST(:event_id AS uuid)"
 _OF_TYPE = "o.type = :type"
 # The types that nearly all events are of; the others have the index of migration 0024.
 FREQUENT = ("TaskCreated", "TaskAssigned", "TaskCompleted")
-_IS_RARE = "o.type NOT IN ('TaskCreated', 'TaskAssigned', 'TaskCompleted')"
+_IS_RARE = f"o.type NOT IN {FREQUENT}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

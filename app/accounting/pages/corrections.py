@@ -90,9 +90,7 @@ def _for_links() -> dict[str, Any]:
 def _waiting() -> str:
     """How many corrections wait for the reader, as it is written: nothing for none."""
     count = queries.waiting_corrections(db.session(), current_actor().user_id)
-    if count >= queries.WAITING_MAX:
-        return f"{queries.WAITING_MAX - 1}+"
-    return str(count) if count else ""
+    return f"{count}{'+' if count.is_more else ''}" if count else ""
 
 
 def _decide(decide: Any, words: str) -> Response:

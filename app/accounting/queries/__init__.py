@@ -44,7 +44,6 @@ from app.accounting.queries.sums import (
     totals,
 )
 from app.accounting.queries.tracing import (
-    WAITING_MAX,
     corrections,
     transfer_of,
     waiting_corrections,
@@ -55,7 +54,6 @@ __all__ = [
     "KINDS",
     "PAGE",
     "PAGE_MAX",
-    "WAITING_MAX",
     "Balance",
     "LedgerFilter",
     "Lines",

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.kernel.counts import Count
 from app.kernel.db import sql
 from app.kernel.errors import NotFound
 
@@ -57,7 +58,7 @@ WAITING = sql("""
 SELECT count(*) FROM (SELECT FROM corrections
                       WHERE state = 'requested' AND requested_by <> :user_id LIMIT :at_most) AS b
 """)
-WAITING_MAX = 100
+WAITING_MAX = 99
 
 
 def transfer_of(session: Session, transfer_id: int) -> Any:
@@ -68,10 +69,10 @@ def transfer_of(session: Session, transfer_id: int) -> Any:
     return row
 
 
-def waiting_corrections(session: Session, user_id: int) -> int:
+def waiting_corrections(session: Session, user_id: int) -> Count:
     """How many corrections wait that somebody may decide, counted up to WAITING_MAX."""
-    names = {"user_id": user_id, "at_most": WAITING_MAX}
-    return int(session.execute(WAITING, names).scalar_one())
+    names = {"user_id": user_id, "at_most": WAITING_MAX + 1}
+    return Count.up_to(WAITING_MAX, session.execute(WAITING, names).scalar_one())
 
 
 def corrections(session: Session, *, limit: int = 200) -> Sequence[Any]:
