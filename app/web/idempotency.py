@@ -25,6 +25,10 @@ from app.kernel.settings import Settings
 from app.web.sessions import is_api, signed_in
 
 P = ParamSpec("P")
+# Makes an answer of a seed; makes it again of what was stored; makes of both what is stored.
+View = Callable[[bytes], ResponseReturnValue]
+Again = Callable[[Any], ResponseReturnValue]
+Kept = Callable[[Response, bytes], bytes]
 HEADER = "Idempotency-Key"
 FIELD = "idempotency_key"
 REPLAYED = "Idempotency-Replayed"
@@ -81,7 +85,11 @@ def idempotent(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseRe
 
 def run_once(view: Callable[[], ResponseReturnValue]) -> ResponseReturnValue:
     """What `idempotent` does, for a part of a view."""
-    return _run(lambda _seed: view(), sealed=False)
+    return _run(
+        lambda _seed: view(),
+        again=lambda claim: (claim.body, claim.status, claim.headers),
+        kept=lambda response, _seed: response.get_data(),
+    )
 
 
 def run_sealed(view: Callable[[bytes], ResponseReturnValue]) -> ResponseReturnValue:
@@ -90,7 +98,7 @@ def run_sealed(view: Callable[[bytes], ResponseReturnValue]) -> ResponseReturnVa
     Stored are 32 random bytes; `view` is called with them, again at each repetition, and must
     make the same answer of them.
     """
-    return _run(view, sealed=True)
+    return _run(view, again=lambda claim: view(claim.body), kept=lambda _response, seed: seed)
 
 
 def run_shown_once(
@@ -100,23 +108,22 @@ def run_shown_once(
 
     Sent again, the request is answered by `again`, which must change nothing.
     """
-    key = _key()
-    if key is None:
-        return view()
-    sent = _Sent(scope=_scope(), key=key, content=_content())
-    try:
-        return in_transaction(lambda session: _shown_once(session, sent, view, again))
-    except _Refusal as refusal:
-        return refusal.response
+    return _run(
+        lambda _seed: view(), again=lambda _claim: again(), kept=lambda _response, _seed: b""
+    )
 
 
-def _run(view: Callable[[bytes], ResponseReturnValue], *, sealed: bool) -> ResponseReturnValue:
+def _run(view: View, *, again: Again, kept: Kept) -> ResponseReturnValue:
+    """The answer of `view` to a random seed, of which is stored what `kept` makes of both.
+
+    Sent again, the request is answered by `again`, which is given what was stored.
+    """
     key = _key()
     if key is None:
         return view(secrets.token_bytes(SEED_BYTES))
     sent = _Sent(scope=_scope(), key=key, content=_content())
     try:
-        return in_transaction(lambda session: _claimed(session, sent, view, sealed=sealed))
+        return in_transaction(lambda session: _claimed(session, sent, view, again=again, kept=kept))
     except _Refusal as refusal:
         return refusal.response
 
@@ -140,37 +147,15 @@ def run_repeatable(view: Callable[[], ResponseReturnValue]) -> ResponseReturnVal
     return in_transaction(lambda session: _stored_or_new(session, sent, response))
 
 
-def _claimed(
-    session: Session,
-    sent: _Sent,
-    view: Callable[[bytes], ResponseReturnValue],
-    *,
-    sealed: bool,
-) -> Response:
+def _claimed(session: Session, sent: _Sent, view: View, *, again: Again, kept: Kept) -> Response:
     claim = _claim(session, sent)
     if claim.status is not None:
-        answer = view(claim.body) if sealed else (claim.body, claim.status, claim.headers)
-        return _replayed(answer)
+        return _replayed(again(claim))
     seed = secrets.token_bytes(SEED_BYTES)
     response = make_response(view(seed))
     if response.status_code >= _REFUSED:
         raise _Refusal(response)
-    _store(session, sent, response, seed if sealed else response.get_data())
-    return response
-
-
-def _shown_once(
-    session: Session,
-    sent: _Sent,
-    view: Callable[[], ResponseReturnValue],
-    again: Callable[[], ResponseReturnValue],
-) -> Response:
-    if _claim(session, sent).status is not None:
-        return _replayed(again())
-    response = make_response(view())
-    if response.status_code >= _REFUSED:
-        raise _Refusal(response)
-    _store(session, sent, response, b"")
+    _store(session, sent, response, kept(response, seed))
     return response
 
 
