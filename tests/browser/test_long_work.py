@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.visitors import look_again_until
+
 pytestmark = pytest.mark.browser
 BAD = "Summary,Issue key\nFeed the bird,LW-1\n,LW-2\n"
 GOOD = "Summary,Issue key\nFeed the long-awaited bird,LW-1\nPaint the perch,LW-2\n"
@@ -95,12 +97,7 @@ def test_it_goes_on_without_javascript(visit, frozen):
         page.get_by_role("button", name="Import one task").click()
         expect(page.locator("h1")).to_have_text("One task was imported")
         expect(page.locator("#posting-words")).to_have_text("0 of 1 posted")
-    again = page.get_by_role("link", name="Look again")
-    for _ in range(50):  # the worker wakes up meanwhile
-        if not again.is_visible():
-            break
-        again.click()
-    expect(page.locator("#posting-words")).to_have_text("1 of 1 posted")
+    look_again_until(page, page.locator("#posting-words", has_text="1 of 1 posted"))
 
 
 def test_a_server_that_does_not_answer_is_told_and_then_gone_on_with(visit, frozen):

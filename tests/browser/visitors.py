@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import BrowserContext, Page, Request, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Request, expect
 
 # Names of Chromium on PATH, and what makes it work as root and ask nobody but us.
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -71,6 +71,22 @@ DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(d
 def chromium_path() -> str | None:
     """Where Chromium is, if it is on PATH."""
     return next((path for path in map(shutil.which, NAMES) if path), None)
+
+
+def look_again_until(page: Page, sought: Locator) -> None:
+    """Follow the link of long work on an unscripted page until it shows what is sought.
+
+    Each look waits for the page it leads to: between two pages nothing is visible, which says nothing.
+    """
+    again = page.get_by_role("link", name="Look again")
+    for _ in range(75):
+        expect(again.or_(sought).first).to_be_visible()
+        if sought.is_visible():
+            return
+        page.wait_for_timeout(200)
+        with page.expect_navigation():
+            again.click()
+    raise AssertionError(f"{page.url} was looked at 75 times and does not show {sought}")
 
 
 def weight(url: str, cookies: Mapping[str, str]) -> int:
