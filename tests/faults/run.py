@@ -108,9 +108,9 @@ def _row(fault: Fault, stage: Stage, seeds: list[int], terminal: TextIO, *, cont
         print(f"      {what}: {_spread(times)} s, {len(times)} times", file=terminal)
     for what in wrong[:SHOWN]:
         print(f"      {what[:300]}", file=terminal)
-    if control and control.is_harmed:  # its harm should be the sabotage's, and not the rig's
+    if control and control.is_noticed:  # its harm should be the sabotage's, and not the rig's
         print(f"      control: {control.harm()[:300]}", file=terminal)
-    return not total.is_harmed and (control is None or control.is_harmed)
+    return not total.is_harmed and (control is None or control.is_noticed)
 
 
 def _line(fault: Fault, runs: int, total: Outcome, control: Outcome | None) -> str:
@@ -119,7 +119,7 @@ def _line(fault: Fault, runs: int, total: Outcome, control: Outcome | None) -> s
     kills = f"{total.kills} kills, " if total.kills else ""
     failed = "not run"
     if control:
-        failed = f"failed ({fault.sabotage})" if control.is_harmed else "DID NOT FAIL"
+        failed = f"failed ({fault.sabotage})" if control.is_noticed else "DID NOT FAIL"
     return COLUMNS.format(fault.number, fault.name, runs, *counts, took, f"{kills}{failed}")
 
 

@@ -14,7 +14,7 @@ import requests
 
 from tests.faults.clients import CLIENTS, Crowd
 from tests.faults.journal import Journal, State
-from tests.faults.system import HEAL_S, START_S, System
+from tests.faults.system import HEAL_S, START_S, System, starting
 from tests.faults.verdict import Baseline, Outcome, judge
 
 POSTED = """
@@ -61,7 +61,8 @@ def storm(
     `look` may say more of the journal.
     """
     system = stage.system
-    recover(system, START_S)  # what was before is over, and every program has started
+    with starting():  # what was before is over, and every program has started
+        recover(system, START_S)
     with system.connect() as connection:
         before = Baseline.of(connection)
     crowd = Crowd(system, dice, clients=clients)

@@ -35,6 +35,19 @@ LOOK_S_MIN, LOOK_S_MAX = 0.03, 0.2
 SCHEDULER_LOCK = "rq:scheduler_lock"
 
 
+class NotStarted(AssertionError):
+    """The system that a fault is played on does not work before it: nothing was played."""
+
+
+@contextlib.contextmanager
+def starting() -> Iterator[None]:
+    """What is waited for in vain here is a start. Raises NotStarted."""
+    try:
+        yield
+    except AssertionError as error:
+        raise NotStarted(*error.args) from error
+
+
 class System:
     """A running aTES; `database` is the one that its programs work on."""
 
@@ -146,7 +159,8 @@ class System:
 
     def wait_until_ready(self) -> None:
         """Wait until requests are answered and all programs run."""
-        self.wait_for(self._is_ready, "the system is ready", START_S)
+        with starting():
+            self.wait_for(self._is_ready, "the system is ready", START_S)
 
     def wait_for(self, seen: Callable[[], bool], what: str, timeout_s: float = HEAL_S) -> float:
         """Wait until `seen()`; returns the seconds. Raises AssertionError naming `what`.

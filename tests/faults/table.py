@@ -25,7 +25,7 @@ from tests.faults import (
     rows_time,
 )
 from tests.faults.storm import Stage
-from tests.faults.system import System, system
+from tests.faults.system import NotStarted, System, system
 from tests.faults.verdict import Outcome
 
 # A fault strikes where its seed says; one that hit nothing says nothing, so the next is tried.
@@ -58,13 +58,14 @@ class Fault:
         try:
             return self.play(stage, dice, sabotaged=sabotaged)
         except Exception as error:  # noqa: BLE001 - told in the table; the other rows go on
-            return Outcome(wrong=[f"{type(error).__name__}: {error}"])
+            wrong = [f"{type(error).__name__}: {error}"]
+            return Outcome(wrong=wrong, is_played=not isinstance(error, NotStarted))
 
     def control(self, stage: Stage, seed: int) -> Outcome:
         """What came of it sabotaged, which must be harm: by a few seeds from `seed`, if need be."""
         for tried in range(seed, seed + CONTROL_SEEDS):
             outcome = self.run(stage, tried, sabotaged=True)
-            if outcome.is_harmed:
+            if outcome.is_noticed:
                 break
         return outcome
 

@@ -46,7 +46,9 @@ def test_nothing_is_lost_or_doubled(stage: Stage, fault: Fault) -> None:
 @pytest.mark.parametrize("fault", _named(CONTROLS))
 def test_the_sabotaged_control_fails(stage: Stage, fault: Fault) -> None:
     _require(fault)
-    assert fault.control(stage, SEED).is_harmed, f"{fault.sabotage} went unnoticed"
+    outcome = fault.control(stage, SEED)
+
+    assert outcome.is_noticed, f"{fault.sabotage} went unnoticed: {outcome.harm()}"
 
 
 def _require(fault: Fault) -> None:

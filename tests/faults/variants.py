@@ -166,7 +166,7 @@ def keys_are_stored_later() -> None:
     from app.kernel.db import in_transaction
     from app.web import idempotency
 
-    def run(view: Any, *, sealed: bool) -> Any:
+    def run(view: Any, *, again: Any, kept: Any) -> Any:
         key = idempotency._key()
         if key is None:
             return view(b"")
@@ -178,7 +178,8 @@ def keys_are_stored_later() -> None:
             return stored
         response = make_response(view(b""))
         if response.status_code < 400:
-            in_transaction(lambda s: idempotency._store(s, sent, response, response.get_data()))
+            body = kept(response, b"")
+            in_transaction(lambda session: idempotency._store(session, sent, response, body))
         return response
 
     idempotency._run = run

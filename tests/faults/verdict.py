@@ -43,11 +43,18 @@ class Outcome:
     # Seconds of what a row promises besides, by what they are of.
     figures: dict[str, list[float]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
+    # Whether the system had started at all, so that what is wrong is of the play.
+    is_played: bool = True
 
     @property
     def is_harmed(self) -> bool:
         """Whether anything is not as it must be."""
         return bool(self.lost or self.doubled or self.wrong)
+
+    @property
+    def is_noticed(self) -> bool:
+        """Whether a control came to the harm that it must: a rig that fails has shown none."""
+        return self.is_played and self.is_harmed
 
     def harm(self) -> str:
         """What is not as it must be, in words."""
