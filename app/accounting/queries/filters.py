@@ -16,7 +16,7 @@ TEXT_MAX_LENGTH = 100
 WORDS_MAX = 6
 # How a task's name is found: for each transfer of a short period, or first of all for a long one.
 SHORT_DAYS = 31
-_NAMED = "(coalesce(w.ticket_key, '') || ' ' || w.name) ILIKE :{name}"
+_NAMED = "(w.ticket_key ILIKE :{name} OR w.name ILIKE :{name})"
 _TASK_OF_EACH = f"(SELECT {_NAMED} FROM tasks w WHERE w.id = t.task_id)"
 _TASKS_FIRST = f"t.task_id IN (SELECT w.id FROM tasks w WHERE {_NAMED})"
 # What a word of the filter is looked for in.

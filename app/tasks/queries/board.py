@@ -15,22 +15,22 @@ from app.kernel.db import sql
 from app.kernel.direct import Read
 from app.kernel.like import like_literal
 from app.tasks.queries.changes import NEWEST_LOGS, BoardVersion
-from app.tasks.queries.tasks import COLUMNS, FROM, PAGE, TaskRow
+from app.tasks.queries.tasks import COLUMNS, JOINED, PAGE, TaskRow
 
 SEARCH_MAX_LENGTH = 100
 # Counting goes no further: a million tasks are not counted for a figure at the head of a list, and
 # what a search finds is looked at one by one.
 COUNTED_MAX, FOUND_MAX = 1_000, 100
 
-# What tasks_search_idx indexes, by trigrams.
+# tasks_search_idx indexes the trigrams of keys and those of names.
 _TRIGRAM = 3
-_SEARCHED = "(coalesce(t.ticket_key, '') || ' ' || t.name)"
-_ANYWHERE = f"{_SEARCHED} ILIKE"
+_ANYWHERE = "(t.ticket_key ILIKE :{word} OR t.name ILIKE :{word})"
 # A word of fewer letters has none: the whole index would be read. It is looked for among the newest
 # tasks alone, and past the index.
-_NEARBY = (
-    "t.id > (SELECT max(id) - 10000 FROM tasks) AND concat_ws(' ', t.ticket_key, t.name) ILIKE"
-)
+_NEARBY = """
+t.id > (SELECT max(id) - 10000 FROM tasks) AND concat_ws(' ', t.ticket_key, t.name) ILIKE :{word}
+"""
+_OF_KEY = "(t.ticket_key = :{key} OR t.name ILIKE :{word})"
 _LINE = """
 t.id, t.ticket_key, t.name, t.is_finished, t.assigned_to, u.login, t.created_at,
 p.assign_price, p.complete_price
@@ -93,12 +93,13 @@ class TaskFilter:
                 "t.assigned_to = " + ("ANY(:assigned_to)" if others else ":assigned_to")
             )
             names["assigned_to"] = [one, *others] if others else one
-        for number, word in enumerate([*self.words, *self.keys]):
-            conditions.append(f"{_ANYWHERE if len(word) >= _TRIGRAM else _NEARBY} :word_{number}")
+        for number, word in enumerate(self.words):
+            condition = _ANYWHERE if len(word) >= _TRIGRAM else _NEARBY
+            conditions.append(condition.format(word=f"word_{number}"))
             names[f"word_{number}"] = f"%{like_literal(word)}%"
-        for number, key in enumerate(self.keys, len(self.words)):
-            conditions.append(f"(t.ticket_key = :key_{number} OR t.name ILIKE :word_{number})")
-            names[f"key_{number}"] = key
+        for number, key in enumerate(self.keys):
+            conditions.append(_OF_KEY.format(key=f"key_{number}", word=f"key_word_{number}"))
+            names |= {f"key_{number}": key, f"key_word_{number}": f"%{like_literal(key)}%"}
         return " AND ".join(conditions), names
 
 
@@ -120,19 +121,23 @@ def board(
 ) -> Board:
     """A page of the board, and what stands around it; no tasks where nothing is `wanted`."""
     # The version before the rows: what comes between is told as news.
-    reads = [Read(NEWEST_LOGS, {})]
+    reads = {"newest": Read(NEWEST_LOGS, {})}
     if wanted is not None:
-        reads += [_page(_LINE, wanted, before, PAGE), _counting(wanted)]
+        # What a search finds first is read as far as it is counted: it is looked for once.
+        is_found_at_once = wanted.is_search and before is None
+        reads["lines"] = _page(_LINE, wanted, before, FOUND_MAX if is_found_at_once else PAGE)
+        if not is_found_at_once:
+            reads["count"] = _counting(wanted)
     if with_assignees:
-        reads.append(Read(ASSIGNEES, {}))
-    (newest,), *others = direct.rows_of_each(session, *reads)
-    people = others.pop() if with_assignees else None
-    lines, counted = others or ([], [(0,)])
+        reads["assignees"] = Read(ASSIGNEES, {})
+    found = dict(zip(reads, direct.rows_of_each(session, *reads.values()), strict=True))
+    lines = found.get("lines", [])
+    count = found["count"][0][0] if "count" in found else len(lines)
     return Board(
-        version=BoardVersion.of(*newest),
-        lines=[Line._make(row) for row in lines],
-        total=_count(counted[0][0], wanted or TaskFilter()),
-        assignees=None if people is None else tuple(Assignee(*row) for row in people),
+        version=BoardVersion.of(*found["newest"][0]),
+        lines=[Line._make(row) for row in lines[: PAGE + 1]],
+        total=Count.up_to(_counted_max(wanted or TaskFilter()), count),
+        assignees=tuple(Assignee(*row) for row in found["assignees"]) if with_assignees else None,
     )
 
 
@@ -154,7 +159,9 @@ def _page(columns: str, wanted: TaskFilter, before: int | None, limit: int) -> R
     where, names = wanted.where()
     if before is not None:
         where, names = f"{where} AND t.id < :before", {**names, "before": before}
-    statement = sql(f"SELECT {columns} {FROM} WHERE {where} ORDER BY t.id DESC LIMIT :limit")
+    # Only what is shown is joined: a search may find many more, in no order.
+    tasks = f"SELECT * FROM tasks t WHERE {where} ORDER BY t.id DESC LIMIT :limit"
+    statement = sql(f"SELECT {columns} FROM ({tasks}) AS t {JOINED} ORDER BY t.id DESC")
     return Read(statement, {**names, "limit": limit + 1}, wanted.is_search)
 
 
@@ -169,10 +176,6 @@ def _counting(wanted: TaskFilter) -> Read:
         f" (SELECT FROM tasks t WHERE {where} {order} LIMIT :at_most) AS bounded"
     )
     return Read(statement, {**names, "at_most": at_most + 1}, wanted.is_search)
-
-
-def _count(found: int, wanted: TaskFilter) -> Count:
-    return Count.up_to(_counted_max(wanted), found)
 
 
 def _counted_max(wanted: TaskFilter) -> int:

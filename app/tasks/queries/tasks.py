@@ -23,11 +23,12 @@ t.id, t.ticket_key, t.name, t.description, t.is_finished, t.assigned_to,
 u.login AS assignee_login, t.created_at, t.assigned_at, t.finished_at, t.assignments,
 p.assign_price, p.complete_price
 """
-FROM = """
-FROM tasks t
+# What belongs to tasks `t`: whose they are, and their prices.
+JOINED = """
 JOIN users u ON u.id = t.assigned_to
 LEFT JOIN task_prices p ON p.task_id = t.id
 """
+FROM = f"FROM tasks t {JOINED}"
 
 # One's own open tasks, newest first, and those that one finished, the last one first.
 OPEN_OF = sql(f"""
