@@ -23,7 +23,7 @@ FORGET_ROUNDS = 200
 # appeared below what somebody has read would never be news. Tables are looked up by their indexes,
 # and the batch is hashed: nobody knows how many rows a CTE gives.
 ONE_AT_A_TIME = sql("""
-SELECT pg_advisory_xact_lock(6), set_config('enable_seqscan', 'off', true),
+SELECT pg_advisory_xact_lock(9), set_config('enable_seqscan', 'off', true),
        set_config('enable_nestloop', 'off', true), set_config('enable_mergejoin', 'off', true)
 """)
 # Tells each person what a batch did to them; what was told before drops out. Whose task it was

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from app.kernel.unread import unread_sql
 from app.notifications.consumer import CONSUMER
 from app.outbox import relay
 from app.tasks import commands
@@ -57,6 +58,11 @@ class Board:
         """Relay, and say all lines: to whom, given, kept, taken, paid, by whom."""
         self.relay()
         return [tuple(row[1:]) for row in self.company.rows(LINES)]
+
+    def unread(self, person: Any) -> int:
+        """How many unread lines the header of each page shows to `person`."""
+        count: int = self.company.value(f"SELECT {unread_sql(':id')}", id=person.id)
+        return count
 
     def _drawing(self, person: Any, command: Callable[..., Any], *args: Any) -> Any:
         self.company.rows(CAN_BE_DRAWN, id=person.id)

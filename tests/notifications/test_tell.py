@@ -90,7 +90,7 @@ def test_a_reassignment_is_one_line_a_person_also_over_many_batches(
 def test_a_line_that_was_read_is_unread_again_when_it_says_more(
     board: Board, ann: Any, bob: Any
 ) -> None:
-    call, session = board.company.call, board.company.session
+    call = board.company.call
     board.give(ann, *(f"task {n}" for n in range(6)), by=ann)
     board.give(bob, by=bob)
     board.reassign_to(bob)
@@ -98,12 +98,12 @@ def test_a_line_that_was_read_is_unread_again_when_it_says_more(
     newest = board.company.value("SELECT max(id) FROM notifications")
     for person in (ann, bob):
         call(commands.mark_read, person.actor, up_to=newest)
-        assert queries.unread_count(session, person.id) == 0
+        assert board.unread(person) == 0
     board.relay()
-    assert [queries.unread_count(session, person.id) for person in (ann, bob)] == [1, 1]
+    assert [board.unread(person) for person in (ann, bob)] == [1, 1]
     board.relay()
     call(commands.mark_read, ann.actor, up_to=newest)
-    assert queries.unread_count(session, ann.id) == 0
+    assert board.unread(ann) == 0
 
 
 def test_whose_task_it_was_is_known_through_a_row_of_moves(
@@ -352,7 +352,7 @@ def test_the_counter_is_the_lines_beyond_what_was_read(
             read[person.id] = company.value(own, id=person.id)
         for one in people:
             lines = company.call(lambda one=one: queries.lines_of(_session(), one.id, limit=500))
-            unread = company.call(lambda one=one: queries.unread_count(_session(), one.id))
+            unread = board.unread(one)
             assert unread == len([line for line in lines if line.id > read[one.id]])
             assert unread == len([line for line in lines if line.is_unread])
     board.relay()
