@@ -40,6 +40,7 @@ class ToldView:
     name: str | None
     cents: int | None
     day: date | None
+    note: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,15 @@ def _view(line: Line) -> LineView:
 
 
 def _told(one: Told) -> ToldView:
-    return ToldView(one.kind, _url(one), one.ticket_key, one.name, one.cents, one.business_day)
+    return ToldView(
+        kind=one.kind,
+        url=_url(one),
+        ticket_key=one.ticket_key,
+        name=one.name,
+        cents=one.cents,
+        day=one.business_day,
+        note=one.note,
+    )
 
 
 def _url(one: Told) -> str:

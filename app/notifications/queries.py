@@ -11,16 +11,12 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.kernel.db import sql
-from app.kernel.direct import first_row
-from app.kernel.unread import unread_sql
 from app.notifications.models import KINDS
 
 PAGE = 30
 # A line shows so many of its tasks; the others are counted.
 TASKS_OF_A_LINE = 10
 
-# How many lines of somebody's are unread, at most UNREAD_MAX.
-UNREAD = sql(f"SELECT {unread_sql(':user_id')}")
 # Somebody's lines, newest first, with who did it.
 LINES_OF = sql("""
 SELECT n.id, n.occurred_at, n.given, n.kept, n.taken, n.paid, n.corrected, n.asked, n.approved,
@@ -33,13 +29,13 @@ ORDER BY n.id DESC LIMIT :limit
 """)
 # What each of the lines tells of, a bounded number: the task, or the transfer, signed for its
 # employee where it is a correction, and why it was made; or the correction that waits or was
-# decided, with what it would change.
+# decided, with what it would change, and why it was refused.
 TOLD_BY = sql("""
 SELECT e.notification_id, e.kind::text, e.task_id, k.ticket_key,
        coalesce(k.name, c.reason, t.description) AS name, t.id AS transfer_id,
        CASE WHEN e.correction_id IS NOT NULL THEN -wrong.delta_balance
             WHEN e.kind = 'corrected' THEN t.delta_balance ELSE t.amount END AS cents,
-       t.business_day, e.correction_id
+       t.business_day, e.correction_id, CASE WHEN e.kind = 'refused' THEN c.note END AS note
 FROM unnest(CAST(:ids AS bigint[])) AS n (id)
 CROSS JOIN LATERAL (
   SELECT notification_id, event_id, kind, task_id, correction_id FROM notification_events
@@ -66,6 +62,7 @@ class Told:
     cents: int | None
     business_day: date | None
     correction_id: int | None
+    note: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +87,6 @@ class Line:
     def count(self) -> int:
         """How many things the line tells of."""
         return sum(getattr(self, kind) for kind in KINDS)
-
-
-def unread_count(session: Session, user_id: int) -> int:
-    """How many lines of somebody's are unread, counted up to UNREAD_MAX."""
-    row = first_row(session, UNREAD, {"user_id": user_id})
-    return int(row[0]) if row else 0
 
 
 def lines_of(

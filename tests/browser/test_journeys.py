@@ -216,7 +216,7 @@ def test_a_role_that_takes_tasks_away_is_asked_about_first(visit, busy, rows):
     expect(page.get_by_role("combobox", name="Role")).to_have_value("manager")
 
 
-def test_the_button_that_approves_is_not_named_after_a_person(visit, rows):
+def test_a_correction_is_refused_by_its_approver_with_a_reason(visit, rows):
     ((transfer,),) = rows(
         "SELECT min(id) FROM account_transfers WHERE kind = 'completion_reward'"
         " AND id NOT IN (SELECT transfer_id FROM corrections)"
@@ -232,9 +232,11 @@ def test_the_button_that_approves_is_not_named_after_a_person(visit, rows):
     sure = page.get_by_role("dialog", name="Are you sure?")
     expect(sure.locator("[value=yes]")).to_have_text("Approve the correction")
     sure.get_by_role("button", name="Cancel").click()
-    row.get_by_role("button", name="Refuse").click()
-    sure.get_by_role("button", name="Refuse the correction").click()
+    row.locator("summary", has_text="Refuse").click()
+    row.get_by_label("Why (accountant reads it)").fill("It was right")
+    row.get_by_role("button", name="Refuse the correction").click()
     expect(row).to_contain_text("refused")
+    expect(row).to_contain_text("admin: It was right")
 
 
 def test_one_click_signs_in_to_the_demo_company(visit):

@@ -76,7 +76,7 @@ def chromium_path() -> str | None:
 def look_again_until(page: Page, sought: Locator) -> None:
     """Follow the link of long work on an unscripted page until it shows what is sought.
 
-    Each look waits for the page it leads to: between two pages nothing is visible, which says nothing.
+    Each look waits for the page that it leads to: between two pages nothing is visible.
     """
     again = page.get_by_role("link", name="Look again")
     for _ in range(75):

@@ -93,11 +93,12 @@ def test_a_correction_that_waits_rings_and_leads_to_the_decision(
     assert f'href="/corrections#correction-{asked.id}"' in page
     waiting = '<span class="badge warn">1<span class="visually-hidden"> waiting for you</span>'
     assert waiting in browser.get("/analytics").text
-    browser.post(f"/corrections/{asked.id}/refusal")
+    browser.post(f"/corrections/{asked.id}/refusal", {"note": "It was <once>"})
     board.relay()
     assert waiting not in browser.get("/analytics").text
     page = sign_in(eve).get("/notifications").text
     assert "Refused</span>" in page
+    assert "<q>It was &lt;once&gt;</q>" in page
     assert f"by {root.login}" in page
 
 

@@ -85,9 +85,11 @@ def test_whoever_decides_sees_the_task_and_is_asked_before_either_answer(
     assert f'href="/tasks/{task_id}"' in row
     assert "/transfers/" not in row
     assert administrator.get(f"/tasks/{task_id}").status_code == 200
-    assert row.count("data-confirm=") == row.count('class="sure"') == 2
+    assert row.count("data-confirm=") == row.count('class="sure"') == 1
     assert 'data-confirm-label="Approve the correction"' in row
-    assert 'data-confirm-label="Refuse the correction"' in row
+    assert 'name="note"' in row
+    assert f"Why ({week.accountant.login} reads it)" in row
+    assert "Its reversal can be asked for anew" in row
 
 
 def test_administrators_decide_and_others_see_nothing(
