@@ -26,14 +26,16 @@ EXTENSION = "ates-pieces"
 
 
 def init_app(app: Flask) -> None:
-    """Give the templates of `app` `kept`, `kept_row` and `kept_rows`.
+    """Give the templates of `app` `kept`, `kept_row`, `kept_rows` and `kept_people`.
 
     What a name stands for is hashable, or a list or a dict of such: then the piece gets a tuple or
     a dict that is its own.
     """
     pieces = app.jinja_env.overlay(undefined=StrictUndefined)
     pieces.globals = {name: app.jinja_env.globals[name] for name in _GLOBALS}
-    app.jinja_env.globals.update(kept=kept, kept_row=kept_row, kept_rows=kept_rows)
+    app.jinja_env.globals.update(
+        kept=kept, kept_row=kept_row, kept_rows=kept_rows, kept_people=kept_people
+    )
     app.extensions[EXTENSION] = pieces
 
 
@@ -57,6 +59,17 @@ def kept_rows(template: str, name: str, things: Iterable[Any]) -> Markup:
     (write, pieces), how = _writer(_write_row), writing()
     written = [write(pieces, template, how, ((name, _fixed(thing)),)) for thing in things]
     return Markup("".join(written))  # noqa: S704 - of templates
+
+
+def kept_people(people: str, chosen: int | None) -> Markup:
+    """The options of `people`, a text of app.kernel.people; who is `chosen` is marked in the piece.
+
+    So it is kept once, and not for each choice.
+    """
+    options = kept("web/_people.html", people=people)
+    option = f'<option value="{chosen}"'
+    marked = str(options).replace(f"{option}>", f"{option} selected>", 1)
+    return Markup(marked)  # noqa: S704 - a template's
 
 
 class _Fixed(dict[str, Any]):

@@ -68,3 +68,17 @@ def test_the_frame_of_a_page_is_its_readers_own(
     for page in (pages, again):
         assert "boris" not in page["anna"]
         assert "anna" not in page["boris"]
+
+
+def test_people_are_written_once_whoever_is_chosen(pieces: Flask) -> None:
+    with pieces.test_request_context():
+        before = kept._write_piece.cache_info().misses
+        written = [kept.kept_people("1 ann\n12 <bob>\n2 cy", chosen) for chosen in (None, 12, 1, 7)]
+        missed = kept._write_piece.cache_info().misses - before
+
+    assert missed == 1
+    assert [one.count(" selected>") for one in written] == [0, 1, 1, 0]
+    assert '<option value="12" selected>&lt;bob&gt;</option>' in written[1]
+    assert '<option value="1" selected>ann</option>' in written[2]
+    with pieces.test_request_context():
+        assert not kept.kept_people("", None)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from flask import Response, request, url_for
 from flask_babel import gettext, ngettext
@@ -31,13 +30,6 @@ from app.web.today import business_today, remember_today
 SHOWN_PEOPLE = 200
 # Balances beside the report, and on a page of their own.
 SHOWN_BALANCES, BALANCES_PAGE = 50, 100
-
-
-class Person(NamedTuple):
-    """Somebody whose transfers can be asked for."""
-
-    id: int
-    login: str
 
 
 @blueprint.get("/report")
@@ -163,10 +155,10 @@ def _around(wanted: LedgerFilter) -> dict[str, Any]:
     return {
         "period": period_form("accounting.report", wanted),
         "kinds": KINDS,
-        "people": tuple(Person(holder.user_id, holder.login) for holder in holders),
+        "people": holders.by_login,
         "back_url": _back(wanted),
-        "balances": sorted(holders, key=attrgetter("place"))[:SHOWN_BALANCES],
-        "all_balances": holders[0] if holders else {"all_count": 0, "all_sum": 0},
+        "balances": holders.highest,
+        "all_balances": holders,
         "runs": _runs(),
         "files": {
             kind: url_for(f"accounting.report_{kind}", **arguments(wanted))

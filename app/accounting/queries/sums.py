@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from app.accounting.queries.filters import LedgerFilter
 from app.kernel import direct, settings
 from app.kernel.db import sql
+from app.kernel.people import people_sql
 
 # Employees' balances, the largest debt first, each with what today brought.
 BALANCES = sql("""
@@ -33,16 +34,16 @@ SELECT count(*) AS all_count, coalesce(sum(balance), 0)::bigint AS all_sum,
        coalesce(sum(balance) FILTER (WHERE balance < 0), 0)::bigint AS debt_sum
 FROM accounts WHERE kind = 'employee'
 """)
-# Those who have an account, for the report's filter, among them those with the highest balances;
-# and beside each the count and the sum of all.
-ACCOUNT_HOLDERS = sql("""
-SELECT user_id, login, balance, place, all_count, all_sum FROM (
-  SELECT a.user_id, u.login, a.balance,
-         row_number() OVER (ORDER BY a.balance DESC, a.id DESC) AS place,
-         row_number() OVER (ORDER BY u.login) AS by_login,
-         count(*) OVER () AS all_count, (sum(a.balance) OVER ())::bigint AS all_sum
-  FROM accounts a JOIN users u ON u.id = a.user_id WHERE a.kind = 'employee') AS holders
-WHERE place <= :highest OR by_login <= 2000 ORDER BY login
+# The balances of all in one row: their count and sum, the highest of them, and whose they are.
+ACCOUNT_HOLDERS = sql(f"""
+WITH holders AS MATERIALIZED (
+  SELECT u.id, u.login, a.balance, a.id AS account_id
+  FROM accounts a JOIN users u ON u.id = a.user_id WHERE a.kind = 'employee')
+SELECT count(*), coalesce(sum(balance), 0)::bigint,
+       (SELECT json_agg(json_build_array(id, login, balance) ORDER BY balance DESC, account_id DESC)
+        FROM (SELECT * FROM holders ORDER BY balance DESC, account_id DESC LIMIT :highest) AS h),
+       {people_sql("holders")}
+FROM holders
 """)
 _COLUMNS_OF_SUMS = """
 coalesce(sum({t}fees), 0)::bigint, coalesce(sum({t}rewards), 0)::bigint,
@@ -198,22 +199,30 @@ def all_balances(session: Session) -> Any:
 
 
 class Holder(NamedTuple):
-    """Somebody who has an account; `place` is their balance's among all from the highest on."""
+    """Somebody who has an account, with its balance now in minor units."""
 
     user_id: int
     login: str
     balance: int
-    place: int
+
+
+class Holders(NamedTuple):
+    """Those who have an account: how many, their sum, the highest balances, and all by login.
+
+    `by_login` is a text with a line for each of the first OFFERED_MAX: the id and the login.
+    """
+
     all_count: int
     all_sum: int
+    highest: list[Holder]
+    by_login: str
 
 
-def account_holders(session: Session, *, highest: int) -> list[Holder]:
-    """Those who have an account, by login: the first 2,000, and those of the `highest` balances."""
-    return [
-        Holder._make(row)
-        for row in direct.rows(session, direct.Read(ACCOUNT_HOLDERS, {"highest": highest}))
-    ]
+def account_holders(session: Session, *, highest: int) -> Holders:
+    """Those who have an account, among them those of the `highest` balances, from the top."""
+    [row] = direct.rows(session, direct.Read(ACCOUNT_HOLDERS, {"highest": highest}))
+    count, total, rows, by_login = row
+    return Holders(count, total, [Holder(*one) for one in rows or ()], by_login or "")
 
 
 def clock_words(session: Session) -> str:

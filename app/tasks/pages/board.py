@@ -14,7 +14,7 @@ from app.tasks import queries, search
 from app.tasks.pages import blueprint
 from app.tasks.pages.finding import Asked, asked_of_board, line_filtered_before
 from app.tasks.pages.views import next_url_after
-from app.tasks.queries import PAGE, Assignee, Line
+from app.tasks.queries import PAGE, Line
 from app.web import drafts, htmx, live
 from app.web.access import current_actor, requires
 from app.web.arguments import whole_number
@@ -69,7 +69,7 @@ def _page(lines: Sequence[Line], asked: Asked) -> dict[str, Any]:
     }
 
 
-def _choices(people: tuple[Assignee, ...] | None, asked: Asked) -> dict[str, Any] | None:
+def _choices(people: str | None, asked: Asked) -> dict[str, Any] | None:
     """The choices above the list, where it is known who can be chosen."""
     if people is None:
         return None

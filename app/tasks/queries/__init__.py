@@ -2,7 +2,6 @@
 
 from app.tasks.queries.board import (
     SEARCH_MAX_LENGTH,
-    Assignee,
     Board,
     Line,
     TaskFilter,
@@ -49,7 +48,6 @@ __all__ = [
     "PAGE_MAX",
     "SEARCH_MAX_LENGTH",
     "SHOWN_PEOPLE",
-    "Assignee",
     "Board",
     "BoardVersion",
     "Line",

@@ -14,6 +14,7 @@ from app.kernel.counts import Count
 from app.kernel.db import sql
 from app.kernel.direct import Read
 from app.kernel.like import like_literal
+from app.kernel.people import people_sql
 from app.tasks.queries.changes import NEWEST_LOGS, BoardVersion
 from app.tasks.queries.tasks import COLUMNS, JOINED, PAGE, TaskRow
 
@@ -36,18 +37,11 @@ t.id, t.ticket_key, t.name, t.is_finished, t.assigned_to, u.login, t.created_at,
 p.assign_price, p.complete_price
 """
 # The employees for the filter of the board; only of those who are none it is asked what they have.
-ASSIGNEES = sql("""
-SELECT u.id, u.login FROM users u WHERE u.is_assignable
-   OR EXISTS (SELECT FROM tasks t WHERE t.assigned_to = u.id AND NOT t.is_finished)
-ORDER BY u.login LIMIT 2000
-""")
-
-
-class Assignee(NamedTuple):
-    """Somebody who can have open tasks."""
-
-    id: int
-    login: str
+_OFFERED = """
+(SELECT u.id, u.login FROM users u WHERE u.is_assignable
+    OR EXISTS (SELECT FROM tasks t WHERE t.assigned_to = u.id AND NOT t.is_finished)) AS assignees
+"""
+ASSIGNEES = sql(f"SELECT {people_sql(_OFFERED)}")
 
 
 class Line(NamedTuple):
@@ -107,13 +101,14 @@ class TaskFilter:
 class Board:
     """The board as of `version`: PAGE + 1 lines when more follow, and how many there are in all.
 
-    `assignees`: by login, those whose tasks can be asked for; None where nobody asked for them.
+    `assignees`: those whose tasks can be asked for, a text with a line for each, the id and the
+    login; None where nobody asked for them.
     """
 
     version: BoardVersion
     lines: list[Line]
     total: Count
-    assignees: tuple[Assignee, ...] | None
+    assignees: str | None
 
 
 def board(
@@ -137,7 +132,7 @@ def board(
         version=BoardVersion.of(*found["newest"][0]),
         lines=[Line._make(row) for row in lines[: PAGE + 1]],
         total=Count.up_to(_counted_max(wanted or TaskFilter()), count),
-        assignees=tuple(Assignee(*row) for row in found["assignees"]) if with_assignees else None,
+        assignees=(found["assignees"][0][0] or "") if with_assignees else None,
     )
 
 
