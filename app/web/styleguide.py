@@ -17,8 +17,8 @@ blueprint = Blueprint("styleguide", __name__)
 IMPORTS = """
 {% from 'macros/forms.html' import tokens, sure, button, link_button, field, textarea, file_field,
    select, error_summary with context %}
-{% from 'macros/data.html' import amount, result, when, on_day, who, badge, notice, table, tiles,
-   tile, empty, pager %}
+{% from 'macros/data.html' import amount, result, when, on_day, who, email, badge, notice, table,
+   tiles, tile, empty, pager %}
 {% from 'macros/charts.html' import bars, steps, lines, sparkline %}
 {% from 'macros/overlays.html' import dialog, menu, toast, key_line %}
 {% from 'macros/progress.html' import progress %}

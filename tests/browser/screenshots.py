@@ -191,6 +191,7 @@ def scenes_of(employee: str, rows: Callable[..., list[Any]]) -> list[Scene]:
         Scene(employee, "/tasks/mine", "mine refused", refuse),
         Scene(employee, "/tasks/mine", "mine created", create),
         Scene(employee, "/tasks/mine", "mine menu", lambda page: page.click("summary.account")),
+        Scene("admin", "/corrections", "corrections refusing", lambda page: page.click(".unfold")),
         Scene(employee, "/analytics", "forbidden"),
         Scene(employee, "/nowhere", "not found"),
         Scene(None, "/sign-in", "sign in refused", sign_in_wrongly),
