@@ -34,6 +34,9 @@ FILTERS: list[dict[str, Any]] = [
     {**WEEK, "q": "dev1"},
     {**WEEK, "user_id": 3, "kind": "assign_fee", "q": "="},
     {**WEEK, "q": "nothing of the kind"},
+    {**WEEK, "kind": "completion_reward", "q": "bird"},
+    {**WEEK, "kind": "payout", "q": "dev1"},
+    {"period": "2026-Q4", "q": "bird"},
 ]
 
 

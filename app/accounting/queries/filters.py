@@ -14,11 +14,15 @@ from app.kernel.periods import Period
 KINDS = ("assign_fee", "completion_reward", "payout", "reversal")
 TEXT_MAX_LENGTH = 100
 WORDS_MAX = 6
-# How a task's name is found: for each transfer of a short period, or first of all for a long one.
+# How a task's name is found: for each transfer of a short period, as far as a page goes; for all of
+# them, first among the period's tasks, each of which has several; first of all for a long period.
 SHORT_DAYS = 31
 _NAMED = "(w.ticket_key ILIKE :{name} OR w.name ILIKE :{name})"
 _TASK_OF_EACH = f"(SELECT {_NAMED} FROM tasks w WHERE w.id = t.task_id)"
 _TASKS_FIRST = f"t.task_id IN (SELECT w.id FROM tasks w WHERE {_NAMED})"
+_TASKS_OF_PERIOD = f"""t.task_id IN (
+  SELECT w.id FROM tasks w WHERE {_NAMED} AND w.id IN (
+    SELECT p.task_id FROM account_transfers p WHERE p.business_day BETWEEN :first AND :last))"""
 # What a word of the filter is looked for in.
 _WORD = """(
 {task}
@@ -57,10 +61,13 @@ class LedgerFilter:
     def words(self) -> list[str]:
         return self.text.split()[:WORDS_MAX]
 
-    def where(self, before: tuple[date, int] | None = None) -> tuple[str, dict[str, Any]]:
+    def where(
+        self, before: tuple[date, int] | None = None, *, of_all: bool = False
+    ) -> tuple[str, dict[str, Any]]:
         """SQL conditions from a fixed list, and their parameters.
 
-        `before` is the day and the id of the last transfer of the page that was read.
+        `before` is the day and the id of the last transfer of the page that was read. `of_all`: the
+        statement reads every transfer, and does not stop after a page.
         """
         conditions = ["t.business_day BETWEEN :first AND :last"]
         names: dict[str, Any] = {"first": self.period.first, "last": self.period.last}
@@ -78,8 +85,15 @@ class LedgerFilter:
             # A constant of KINDS, so that the index of the rare kinds can be used.
             conditions.append(f"t.kind = '{self.kind}'")
         for number, word in enumerate(self.words):
-            task = _TASK_OF_EACH if self.period.days <= SHORT_DAYS else _TASKS_FIRST
             name = f"word_{number}"
-            conditions.append(_WORD.format(task=task.format(name=name), name=name))
+            task = self._task_named(of_all=of_all).format(name=name)
+            conditions.append(_WORD.format(task=task, name=name))
             names[f"word_{number}"] = f"%{like_literal(word)}%"
         return " AND ".join(conditions), names
+
+    def _task_named(self, *, of_all: bool) -> str:
+        if self.period.days > SHORT_DAYS:
+            return _TASKS_FIRST
+        # What one person's transfers, or those of a rare kind, are of is soon looked up.
+        is_wide = self.user_id is None and self.kind in (None, "assign_fee", "completion_reward")
+        return _TASKS_OF_PERIOD if of_all and is_wide else _TASK_OF_EACH

@@ -146,14 +146,13 @@ def sums_by_day(session: Session, wanted: LedgerFilter) -> dict[date, Totals]:
 
     From the roll-ups where they can tell, else from the transfers themselves.
     """
-    where, names = wanted.where()
+    where, names = wanted.where(of_all=True)
     if not wanted.is_whole:
-        rows = session.execute(sql(SUMS_OF_TRANSFERS.format(where=where)), names)
-    elif wanted.user_id is None:
-        rows = session.execute(SUMS_OF_DAYS, names)
+        statement = sql(SUMS_OF_TRANSFERS.format(where=where))
     else:
-        rows = session.execute(SUMS_OF_ACCOUNT_DAYS, names)
-    return {row[0]: Totals(*row[1:]) for row in rows}
+        statement = SUMS_OF_DAYS if wanted.user_id is None else SUMS_OF_ACCOUNT_DAYS
+    read = direct.Read(statement, names, is_search=bool(wanted.words))
+    return {row[0]: Totals(*row[1:]) for row in direct.rows(session, read)}
 
 
 def sums_by_person(
