@@ -118,9 +118,10 @@ def _visiting(
         scripts: bool = True,
     ) -> Visitor:
         if login is not None and login not in states:
-            first = enter()
+            first = Visitor(browser.new_context(), system.address)
             first.sign_in(login)
             states[login] = first.context.storage_state()
+            first.close()  # its page would ask on, whatever the test does to the server
         return enter(
             storage_state=states[login] if login else None,
             locale={"en": "en-US", "ru": "ru-RU"}[language],

@@ -161,7 +161,7 @@ class Visitor:
     def close(self) -> None:
         """Leave; raises AssertionError when something happened that must not."""
         self.context.close()
-        assert self.problems == []
+        assert self.problems == [], self.problems
 
     def _note(self, kind: str, text: str) -> None:
         if kind in {"error", "warning"} and not REFUSAL.match(text):
