@@ -1,5 +1,6 @@
 """bin/run: starts the whole of aTES on this machine and stops it again."""
 
+import argparse
 import contextlib
 import os
 import signal
@@ -31,6 +32,11 @@ LOOK_EVERY_S = 0.1
 
 def main() -> int:
     """Run until SIGINT or SIGTERM. Exit code 1 and one line on what could not be started."""
+    argparse.ArgumentParser(
+        prog="bin/run",
+        description="Start aTES with a PostgreSQL and a Valkey of its own, until Ctrl-C.",
+        epilog="It is set by environment variables, such as PORT and ATES_DEMO: see README.md.",
+    ).parse_args()
     _on_stop(_interrupt)
     try:
         settings = Settings.from_env(os.environ)
