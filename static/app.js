@@ -98,7 +98,7 @@
   let isLeaving = false;
   window.addEventListener("beforeunload", () => {
     isLeaving = true;
-    setTimeout(() => (isLeaving = false), 2000); // a download leaves nothing
+    setTimeout(() => (isLeaving = false), 10000); // a download leaves nothing
   });
 
   document.addEventListener("htmx:error", (event) => {
@@ -143,7 +143,9 @@
   document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => ctx.quiet || await_(ctx));
   document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => arrived(ctx));
   document.addEventListener("submit", (event) => event.defaultPrevented || await_(event.target));
-  // A page that a browser had kept aside is as old as that: its session may have ended since.
+  // A page that a browser keeps aside is out of sight from then on, and asked for anew when it comes
+  // back: its session may have ended since.
+  window.addEventListener("pagehide", ({ persisted }) => (document.documentElement.hidden = persisted));
   window.addEventListener("pageshow", ({ persisted }) => (persisted ? location.reload() : [...awaited.keys()].forEach(arrived)));
 
   // --- Toasts ------------------------------------------------------------------------------------
@@ -197,6 +199,12 @@
     if (typedFields(form).some(isChanged)) sessionStorage.setItem(keyOfDraft(form), JSON.stringify(values));
     else sessionStorage.removeItem(keyOfDraft(form));
   });
+
+  // Text that is longer than its field makes it larger, where the style alone does not.
+  if (!CSS.supports("field-sizing", "content"))
+    document.addEventListener("input", ({ target: field }) => {
+      while (field.matches("textarea") && field.scrollHeight > field.clientHeight && field.rows < 12) field.rows += 1;
+    });
 
   function isChanged(field) {
     if (field.options) return [...field.options].some((option) => option.selected !== option.defaultSelected);
@@ -300,7 +308,10 @@
     if (target.matches(".nav :focus-visible")) target.scrollIntoView({ block: "nearest", inline: "nearest" });
   });
 
-  // A press beside a dialog closes it, also where the browser knows no closedby.
+  // A press beside a dialog closes it, also where the browser knows no closedby; one that begins within
+  // it, such as a selection, does not.
+  let pressed = null;
+  document.addEventListener("pointerdown", (event) => (pressed = event));
   function isBeside(dialog, { clientX, clientY }) {
     const box = dialog.getBoundingClientRect();
     return clientX < box.left || clientX > box.right || clientY < box.top || clientY > box.bottom;
@@ -308,7 +319,8 @@
 
   // --- Clicks and changes ------------------------------------------------------------------------
   document.addEventListener("click", (event) => {
-    if (event.target.matches("dialog[open]") && !("closedBy" in event.target) && isBeside(event.target, event)) event.target.close();
+    if (event.target.matches("dialog[open]") && !("closedBy" in event.target) && [event, pressed ?? event].every((one) => isBeside(event.target, one)))
+      event.target.close();
     const at = (selector) => event.target.closest(selector);
     at("[data-toast-close]")?.closest(".toast").remove();
     if (at("[data-toast-reload]")) location.reload();
@@ -394,6 +406,8 @@
     if (event.key === "Escape") {
       const menu = find("details[data-menu][open]");
       if (menu) closeMenu(menu);
+      // Some browsers empty a search line by Escape, and think no further when it is empty.
+      if (event.target.matches("dialog input[type=search]") && !event.target.value) event.target.closest("dialog").close();
     }
     if (!("shortcuts" in document.body.dataset) || event.ctrlKey || event.altKey || event.metaKey) return;
     if (event.isComposing || event.target.closest("input, select, textarea, [contenteditable], dialog")) return;
