@@ -201,10 +201,11 @@
   });
 
   // Text that is longer than its field makes it larger, where the style alone does not.
-  if (!CSS.supports("field-sizing", "content"))
-    document.addEventListener("input", ({ target: field }) => {
-      while (field.matches("textarea") && field.scrollHeight > field.clientHeight && field.rows < 12) field.rows += 1;
-    });
+  const grows = !CSS.supports("field-sizing", "content");
+  function grow(field) {
+    while (grows && field.matches("textarea") && field.scrollHeight > field.clientHeight && field.rows < 12) field.rows += 1;
+  }
+  document.addEventListener("input", ({ target }) => grow(target));
 
   function isChanged(field) {
     if (field.options) return [...field.options].some((option) => option.selected !== option.defaultSelected);
@@ -226,6 +227,7 @@
   function fill(form, values) {
     for (const field of typedFields(form)) if (field.name in values) field.value = values[field.name];
     form.closest("details")?.setAttribute("open", "");
+    typedFields(form).forEach(grow);
   }
 
   // Dropping it can be undone: a second press brings it back.

@@ -102,3 +102,15 @@ def test_a_lost_connection_is_told_and_heals_without_a_reload(visit):
     expect(page.locator("#new .notice")).to_contain_text(NAME)
     assert page.evaluate("window.isTheSamePage")
     visitor.problems.clear()  # the browser's own words about the requests that failed
+
+
+def test_a_description_grows_where_the_style_alone_does_not(visit):
+    visitor = visit("manager2")
+    visitor.page.add_init_script("CSS.supports = () => false")
+    page = visitor.open("/tasks/new")
+    field = page.get_by_label("Description")
+    field.evaluate("field => field.style.fieldSizing = 'fixed'")
+    field.fill("\n".join(["A line"] * 9))
+    assert field.evaluate("field => field.scrollHeight <= field.clientHeight")
+    field.fill("\n".join(["A line"] * 99))
+    assert field.evaluate("field => field.rows") == 12
