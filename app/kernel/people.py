@@ -7,9 +7,9 @@ OFFERED_MAX = 2_000
 def people_sql(source: str) -> str:
     """SQL for the first OFFERED_MAX people of `source` by login; it has `id` and `login`.
 
-    A text with a line for each: the id, a blank, and the login. NULL for nobody.
+    A text with a line for each: the id, a blank, and the login; empty for nobody.
     """
     return (
-        "(SELECT string_agg(offered.id || ' ' || offered.login, chr(10) ORDER BY offered.login)"
-        f" FROM (SELECT id, login FROM {source} ORDER BY login LIMIT {OFFERED_MAX}) AS offered)"
+        "(SELECT coalesce(string_agg(p.id || ' ' || p.login, chr(10) ORDER BY p.login), '')"
+        f" FROM (SELECT id, login FROM {source} ORDER BY login LIMIT {OFFERED_MAX}) AS p)"
     )

@@ -221,7 +221,7 @@ def account_holders(session: Session, *, highest: int) -> Holders:
     """Those who have an account, among them those of the `highest` balances, from the top."""
     [row] = direct.rows(session, direct.Read(ACCOUNT_HOLDERS, {"highest": highest}))
     count, total, rows, by_login = row
-    return Holders(count, total, [Holder(*one) for one in rows or ()], by_login or "")
+    return Holders(count, total, [Holder(*one) for one in rows or ()], by_login)
 
 
 def clock_words(session: Session) -> str:

@@ -132,7 +132,7 @@ def board(
         version=BoardVersion.of(*found["newest"][0]),
         lines=[Line._make(row) for row in lines[: PAGE + 1]],
         total=Count.up_to(_counted_max(wanted or TaskFilter()), count),
-        assignees=(found["assignees"][0][0] or "") if with_assignees else None,
+        assignees=found["assignees"][0][0] if with_assignees else None,
     )
 
 
